@@ -1,0 +1,1 @@
+"""Countersign: the customer's side of a partner-run identity programme."""

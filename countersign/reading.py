@@ -1,0 +1,91 @@
+"""What the core asks of a connector, and what it gets back."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from countersign.identity import Record
+    from countersign.programme import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One unit that is read, denied or failed as a whole: an account, a namespace, a folder of files."""
+
+    source: str
+    """Name of the source in countersign.yaml."""
+    provider: str
+    name: str
+    """Account number, `<source>` or `<source>/<namespace>` for Vault, the export's own account or tenant for files."""
+    detail: Mapping[str, str] = field(default_factory=dict)
+    """What the connector needs to reach it again (role ARN, namespace, path)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """What is known of a credential before its id is: enough to say whether the id is worth a call."""
+
+    name: str
+    tags: Mapping[str, str]
+    created_at: datetime | None
+    last_used_at: datetime | None
+    several: bool
+    """Whether the same identity has another enabled one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRequest:
+    """Everything a connector may know about the run it serves; it has no clock and no policy of its own."""
+
+    source: Source
+    scope: Scope
+    run: str
+    """Run id, for session names in the provider's own logs."""
+    now: Callable[[], datetime]
+    needs_id: Callable[[KeyRow], bool] = lambda _row: True
+    """Whether a key's own id must be looked up (it may fail a control, or a partner is behind it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing `countersign doctor` tried on a source."""
+
+    scope: str
+    operation: str
+    ok: bool
+    detail: str
+    """Who we are to the provider when ok, else the provider's reason and the permission that is missing."""
+
+
+class Connector(Protocol):
+    """The face of `connectors/<provider>.py`."""
+
+    PROVIDER: str
+    PERMISSIONS: tuple[str, ...]
+    """Every permission that reading may use, sorted, by the provider's own names."""
+
+    def scopes(self, source: Source) -> tuple[Scope, ...]:
+        """List the scopes that should be read; raises ReadError when they cannot be listed."""
+        ...
+
+    def read(self, request: ReadRequest) -> Iterator[Record]:
+        """Yield records page by page.
+
+        A denied or failing *operation* is yielded as a Coverage row and reading goes on; a scope that cannot be
+        reached at all raises ScopeDenied (no use trying again) or ReadError (trying again may help).
+        """
+        ...
+
+    def probe(self, source: Source) -> Iterator[Probe]:
+        """Try each scope's reads with the smallest possible call; change nothing."""
+        ...
+
+
+def connector(provider: str) -> Connector:
+    """Load `connectors/<provider>.py`; the programme loader has checked that it exists."""
+    return cast("Connector", importlib.import_module(f"connectors.{provider}"))

@@ -1,0 +1,1 @@
+"""The deployable Prefect flows: thin sequences over the plain functions of `countersign`."""
