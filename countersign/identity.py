@@ -167,3 +167,8 @@ class Observation:
 
 
 Record = Identity | Credential | Grant | Trust | Coverage | Provenance | Observation
+
+CREDENTIAL_KINDS = frozenset({
+    "access-key", "password", "client-secret", "certificate", "service-account-key", "secret-id", "token", "secret", "database-role",
+})  # fmt: skip
+"""Kinds of subject that are credentials; every other kind is an identity."""

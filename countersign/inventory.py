@@ -1,0 +1,198 @@
+"""What a run read, on disk: records are spooled page by page per scope, then become one Parquet file per table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import duckdb
+import orjson
+import zstandard
+
+from countersign.identity import Coverage, CoverageState, Credential, Grant, Identity, Observation, Provenance, Record, Trust
+
+if TYPE_CHECKING:
+    from countersign.reading import Scope
+
+_STAMP = "TIMESTAMP"
+_MAP = "MAP(VARCHAR, VARCHAR)"
+TABLES: dict[str, dict[str, str]] = {
+    "identities": {
+        "uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "kind": "VARCHAR", "native_id": "VARCHAR", "name": "VARCHAR",
+        "aliases": "VARCHAR[]", "track": "VARCHAR", "enabled": "BOOLEAN", "provider_managed": "BOOLEAN", "console": "BOOLEAN", "mfa": "BOOLEAN",
+        "created_at": _STAMP, "created_by": "VARCHAR", "last_active_at": _STAMP, "last_active_state": "VARCHAR", "use_seen_to": _STAMP,
+        "owner_claim": "VARCHAR", "purpose": "VARCHAR", "tags": _MAP, "observed_at": _STAMP, "unknown": _MAP,
+    },
+    "credentials": {
+        "uid": "VARCHAR", "identity_uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "kind": "VARCHAR", "enabled": "BOOLEAN",
+        "created_at": _STAMP, "expires_at": _STAMP, "never_expires": "BOOLEAN", "last_used_at": _STAMP, "last_used_state": "VARCHAR",
+        "use_seen_to": _STAMP, "ttl_s": "BIGINT", "observed_at": _STAMP, "unknown": _MAP,
+    },
+    "grants": {
+        "identity_uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "role": "VARCHAR", "resource": "VARCHAR", "privileged": "BOOLEAN",
+        "via": "VARCHAR",
+    },
+    "trusts": {
+        "identity_uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "party_kind": "VARCHAR", "party": "VARCHAR", "condition": "VARCHAR",
+    },
+    "coverage": {
+        "source": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "operation": "VARCHAR", "state": "VARCHAR", "covers": "VARCHAR[]",
+        "pages": "BIGINT", "rows": "BIGINT", "dropped": "MAP(VARCHAR, BIGINT)", "independent_count": "BIGINT", "error": "VARCHAR",
+        "started": _STAMP, "finished": _STAMP,
+    },
+    "provenance": {"provider": "VARCHAR", "scope": "VARCHAR", "kind": "VARCHAR", "field": "VARCHAR", "call": "VARCHAR", "at": _STAMP},
+}  # fmt: skip
+_TABLE_OF: dict[type, str] = {
+    Identity: "identities", Credential: "credentials", Grant: "grants", Trust: "trusts", Coverage: "coverage", Provenance: "provenance",
+}  # fmt: skip
+_WRITE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
+OBSERVATION_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How reading one scope ended."""
+
+    scope: Scope
+    state: CoverageState
+    identities: int = 0
+    credentials: int = 0
+    reason: str | None = None
+    """Why the state is not `complete`: each operation that is missing, with the provider's words."""
+    coverage: tuple[Coverage, ...] = ()
+    caller: str | None = None
+    """Who asked, by the provider's word; None where nothing answered."""
+    passed_over: bool = False
+    """True for an export of a scope that a live source read as well: its rows are not in the inventory."""
+
+
+def folder_name(text: str) -> str:
+    """Turn a scope's name into a file name that cannot leave its folder: readable, with a digest where it was changed."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:60].lstrip(".") or "_"
+    return safe if safe == text else f"{safe}-{sha256(text.encode()).hexdigest()[:8]}"
+
+
+def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Path) -> Reading:
+    """Write a scope's records as they come, one page in memory at a time.
+
+    `work` gets one file a table in a folder of the scope's own, replaced whole on a second try; `observations` gets
+    what the provider answered, compressed. An exception from `records` passes through, and what was written does not count.
+    """
+    where = work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+    where.mkdir(parents=True, exist_ok=True)
+    seen_file = observations / folder_name(scope.source) / f"{folder_name(f'{scope.provider}-{scope.name}')}.jsonl.zst"
+    seen_file.parent.mkdir(parents=True, exist_ok=True)
+    files: dict[str, BinaryIO] = {}
+    counts: Counter[str] = Counter()
+    coverage: list[Coverage] = []
+    caller = None
+    done = False
+    try:
+        for table in TABLES:
+            files[table] = (where / f"{table}.jsonl").open("wb")
+        with seen_file.open("wb") as raw, zstandard.ZstdCompressor(level=OBSERVATION_LEVEL).stream_writer(raw) as seen:
+            for record in records:
+                if isinstance(record, Observation):
+                    caller = record.caller
+                    seen.write(orjson.dumps(record, option=_WRITE))
+                    continue
+                table = _TABLE_OF[type(record)]
+                files[table].write(orjson.dumps(record, option=_WRITE))
+                counts[table] += 1
+                if isinstance(record, Coverage):
+                    coverage.append(record)
+        done = True
+    finally:
+        for file in files.values():
+            file.close()
+        if not done:
+            _forget(where, seen_file)
+    missing = tuple(row for row in coverage if row.state != "complete")
+    return Reading(
+        scope,
+        "partial" if missing else "complete",
+        identities=counts["identities"],
+        credentials=counts["credentials"],
+        reason="; ".join(f"{row.operation}: {row.error or row.state}" for row in missing) or None,
+        coverage=tuple(coverage),
+        caller=caller,
+    )
+
+
+def unread(scope: Scope, state: CoverageState, operation: str, error: str, started: datetime, finished: datetime, work: Path) -> Reading:
+    """Record that a scope could not be read at all: a coverage row and nothing else, which is not the same as `none`."""
+    row = Coverage(
+        source=scope.source, provider=scope.provider, scope=scope.name, operation=operation, state=state, error=error, started=started, finished=finished,
+    )  # fmt: skip
+    where = work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "coverage.jsonl").write_bytes(orjson.dumps(row, option=_WRITE))
+    return Reading(scope, state, reason=f"{operation}: {error}", coverage=(row,))
+
+
+def collect(readings: Iterable[Reading], work: Path, into: Path) -> tuple[Reading, ...]:
+    """Turn the spooled scopes into one Parquet file a table under `into`; returns the readings, amended where an export was passed over.
+
+    An export (`files`) of a scope that a live source also read is passed over: two views of one account would count twice.
+    A row that a provider returned twice (pages shift while they are read) is kept once, the latest.
+    """
+    settled = _pass_over_exports(tuple(readings))
+    into.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as db:
+        db.execute(f"SET preserve_insertion_order = false; SET memory_limit = '1GB'; SET threads = 2; SET temp_directory = '{_quoted(work / 'spill')}'")
+        for table, columns in TABLES.items():
+            parts = [
+                (reading.scope.source, work / folder_name(reading.scope.source) / folder_name(f"{reading.scope.provider}-{reading.scope.name}") / f"{table}.jsonl")
+                for reading in settled
+                if table == "coverage" or not reading.passed_over
+            ]
+            by_source: dict[str, list[str]] = {}
+            for source, part in parts:
+                if part.exists() and part.stat().st_size:
+                    by_source.setdefault(source, []).append(str(part))
+            spec = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items()) + "}"
+            with_source = "" if "source" in columns else "? AS source, "
+            selects: list[str] = []
+            arguments: list[object] = []
+            for source, paths in sorted(by_source.items()):
+                selects.append(f"SELECT {with_source}* FROM read_json(?, format='newline_delimited', columns={spec}, maximum_object_size=67108864)")
+                arguments += [paths] if "source" in columns else [source, paths]
+            if not selects:
+                empty = ", ".join(f"NULL::{kind} AS {name}" for name, kind in ({} if "source" in columns else {"source": "VARCHAR"} | columns).items())
+                selects = [f"SELECT {empty or ', '.join(f'NULL::{kind} AS {name}' for name, kind in columns.items())} WHERE FALSE"]
+            query = " UNION ALL ".join(selects)
+            if "uid" in columns:
+                db.execute(f"CREATE OR REPLACE TEMP TABLE rows AS {query}", arguments)
+                twice = db.execute("SELECT count(*) - count(DISTINCT uid) FROM rows").fetchone()
+                query = "SELECT * FROM rows" + (" QUALIFY row_number() OVER (PARTITION BY uid ORDER BY observed_at DESC, source) = 1" if twice and twice[0] else "")
+                arguments = []
+            order = "uid" if "uid" in columns else "ALL"
+            db.execute(f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO '{_quoted(into / f'{table}.parquet')}' (FORMAT parquet, COMPRESSION zstd)", arguments)
+    return settled
+
+
+def _pass_over_exports(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    live = {(reading.scope.provider, reading.scope.name) for reading in readings if not reading.scope.detail.get("export") and reading.identities}
+    kept = []
+    for reading in readings:
+        if reading.scope.detail.get("export") and (reading.scope.provider, reading.scope.name) in live:
+            kept.append(replace(reading, identities=0, credentials=0, passed_over=True))
+        else:
+            kept.append(reading)
+    return tuple(kept)
+
+
+def _forget(where: Path, seen_file: Path) -> None:
+    for table in TABLES:
+        (where / f"{table}.jsonl").unlink(missing_ok=True)
+    seen_file.unlink(missing_ok=True)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

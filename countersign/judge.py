@@ -1,0 +1,247 @@
+"""Verdicts: every expectation over every subject, counted by Great Expectations, with the failing keys from the same predicate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
+
+import duckdb
+
+from countersign.errors import NotJudgedError
+from countersign.expectation import Expectation, Severity
+from countersign.facts import opened
+from countersign.identity import CREDENTIAL_KINDS
+from countersign.validation import Check, Counts, Validated, validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from countersign.inventory import Reading
+
+Verdict = Literal["pass", "fail", "unknown", "not assessed"]
+_GX_SEVERITY = {Severity.CRITICAL: "critical", Severity.HIGH: "critical", Severity.MEDIUM: "warning", Severity.LOW: "info"}
+# A column of the facts, where a record's field of another name stands behind it.
+_FIELD_OF = {"created_on": "created_at", "age_days": "created_at", "expires_on": "expires_at", "expired_days": "expires_at", "active_on": "last_used_at"}
+_RAW_FIELDS = frozenset({
+    "created_at", "last_used_at", "last_used_state", "expires_at", "track", "console", "mfa", "enabled", "owner_claim",
+    "outside_parties", "unconditioned_parties", "unknown_party_names", "admin_grants", "admin_roles",
+})  # fmt: skip
+_PROVENANCE_FIELD = {
+    "outside_parties": "trusts", "unconditioned_parties": "trusts", "unknown_party_names": "trusts", "admin_grants": "grants", "admin_roles": "grants",
+}  # fmt: skip
+_REGISTER_FACTS = frozenset({"partner", "workload", "owner", "backup_owner", "workload_expires_on", "contract_ends_on"})
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownReason:
+    """Why some of a population could not be judged."""
+
+    reason: str
+    count: int
+    unit: Literal["subject", "scope"]
+    """`scope`: a whole scope was not read, so the number of its subjects is itself unknown; it counts as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """The verdict of one control in one run; population = passed + failed + excepted + unknown."""
+
+    id: str
+    title: str
+    severity: str
+    population: int
+    passed: int
+    failed: int
+    excepted: int
+    unknown: int
+    unknown_reasons: tuple[UnknownReason, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail when anything fails; unknown when nothing fails and something is unknown; an empty population is not assessed."""
+        if self.failed:
+            return "fail"
+        if self.unknown:
+            return "unknown"
+        return "pass" if self.population else "not assessed"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All verdicts of a run; the failing subjects themselves are in the `failures` table of its database."""
+
+    results: tuple[ControlResult, ...]
+    validated: Validated
+
+
+def judge(database: Path, expectations: Sequence[Expectation], readings: Iterable[Reading]) -> Judgement:
+    """Judge the `facts` table of `database` and leave its failing subjects in a `failures` table there.
+
+    Raises NotJudgedError when Great Expectations and the engine do not count the same, or a check raised: then there are
+    no verdicts at all, because one of the two is wrong and nothing says which.
+    """
+    with opened(database) as db:
+        columns = {name: kind for name, kind, *_ in db.execute("DESCRIBE facts").fetchall()}
+        _check_columns(expectations, columns)
+        total = _count(db, "SELECT count(*) FROM facts")
+        db.execute(f"CREATE OR REPLACE VIEW examined AS SELECT {', '.join(_masked(e) for e in expectations)} FROM facts")
+        _keep_failures(db, expectations, columns)
+        counted = {e.id: _counts(db, e) for e in expectations}
+    validated = validate(database, "examined", "countersign", [_as_check(e) for e in expectations])
+    for expectation in expectations:
+        ours = counted[expectation.id]
+        _agree(expectation.id, total, ours, validated.counts[expectation.id])
+    unread = _unread(expectations, tuple(readings))
+    results = tuple(_result(e, counted[e.id], unread[e.id]) for e in expectations)
+    return Judgement(results, validated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    known: int
+    failing: int
+    excepted: int
+    reasons: tuple[UnknownReason, ...]
+
+
+def _masked(e: Expectation) -> str:
+    return f'CASE WHEN subject_kind IN ({_subjects(e)}) AND "{e.population}" THEN "{e.holds.column}" END AS "{_column(e)}"'
+
+
+def _column(e: Expectation) -> str:
+    return e.id.replace("-", "_")
+
+
+def _subjects(e: Expectation) -> str:
+    return ", ".join(f"'{kind}'" for kind in e.subjects)
+
+
+def _as_check(e: Expectation) -> Check:
+    meta = {
+        "control": e.id, "title": e.title, "severity": e.severity.value, "population": e.population, "fact": e.holds.column,
+        "subjects": list(e.subjects), "maps_to": list(e.maps_to),
+    }  # fmt: skip
+    return Check(e.id, _column(e), e.holds, _GX_SEVERITY[e.severity], f"{e.title}. {e.why}", meta)
+
+
+def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation], columns: Mapping[str, str]) -> None:
+    _keep_sources(db, expectations)
+    for index, e in enumerate(expectations):
+        facts = ", ".join(f"'{name}': {_shown(name, columns)}" for name in e.shows)
+        stable = [name for name in e.shows if not name.endswith("_days") or name.endswith("_limit_days")]
+        digest = "concat_ws('|', " + ", ".join(f"coalesce({_shown(name, columns)}::VARCHAR, '-')" for name in stable) + ")"
+        reason = ", ".join(_told(text) if is_fact else _text(text) for text, is_fact in e.reason_parts())
+        query = f"""
+            SELECT sha256('{e.id}' || chr(0) || f.subject) AS fingerprint, '{e.id}' AS control, f.subject, f.subject_kind, f.kind, f.identity,
+                   f.identity_name, f.provider, f.scope, f.partner, coalesce(f.accountable, c.accountable) AS accountable,
+                   '{e.severity.value}' AS severity, concat({reason}) AS reason, to_json({{{facts}}}) AS facts,
+                   coalesce(s.sources, '[]') AS sources, sha256({digest}) AS facts_digest, x.exception AS excepted, x.expires_at AS excepted_until
+            FROM facts f
+            LEFT JOIN register_controls c ON c.control = '{e.id}'
+            LEFT JOIN register_exceptions x ON x.control = '{e.id}' AND x.subject = f.subject
+            LEFT JOIN sources s ON s.control = '{e.id}' AND s.provider = f.provider AND s.scope = f.scope AND s.kind = f.kind
+            WHERE f.subject_kind IN ({_subjects(e)}) AND f."{e.population}" AND ({e.holds.breaks()})"""
+        try:
+            db.execute(f"CREATE OR REPLACE TABLE failures AS {query}" if index == 0 else f"INSERT INTO failures {query}")
+        except duckdb.Error as error:
+            raise NotJudgedError(f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of facts.sql") from error
+
+
+def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> None:
+    """Say once per control, scope and kind which call told each shown fact; the register's facts name the register."""
+    db.execute("CREATE OR REPLACE TABLE shown (control VARCHAR, fact VARCHAR, field VARCHAR)")
+    rows = [
+        (e.id, name, _PROVENANCE_FIELD.get(name, _FIELD_OF.get(name, name)))
+        for e in expectations
+        for name in e.shows
+        if name in _RAW_FIELDS or name in _FIELD_OF
+    ]
+    rows += [(e.id, name, None) for e in expectations for name in e.shows if name in _REGISTER_FACTS]
+    db.executemany("INSERT INTO shown VALUES (?, ?, ?)", rows)
+    db.execute(resources.files("countersign").joinpath("sources.sql").read_text(encoding="utf-8"))
+
+
+def _counts(db: duckdb.DuckDBPyConnection, e: Expectation) -> _Counted:
+    mine = f"subject_kind IN ({_subjects(e)})"
+    known = f'"{e.population}" AND "{e.holds.column}" IS NOT NULL'
+    why = f"coalesce({', '.join([*e.unknown_from, _text('not known')])})"
+    rows = db.execute(f"""
+        SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, count(*) FROM facts
+        WHERE {mine} AND "{e.population}" IS DISTINCT FROM FALSE GROUP BY why ORDER BY count(*) DESC, why""").fetchall()  # noqa: S608 - our own records
+    failing = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}'")  # noqa: S608
+    excepted = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}' AND excepted IS NOT NULL")  # noqa: S608
+    reasons = tuple(UnknownReason(reason, count, "subject") for reason, count in rows if reason is not None)
+    return _Counted(sum(count for reason, count in rows if reason is None), failing, excepted, reasons)
+
+
+def _agree(control: str, total: int, ours: _Counted, theirs: Counts) -> None:
+    mine = (total, total - ours.known, ours.failing)
+    if mine != (theirs.rows, theirs.nulls, theirs.unexpected):
+        raise NotJudgedError(
+            f"{control}: Great Expectations counted {theirs.unexpected} failing and {theirs.nulls} not judged of {theirs.rows}, "
+            f"the engine {ours.failing} and {total - ours.known} of {total}; nothing is judged in this run",
+            fix="report this with the run's evidence; the expectation's predicate in Holds.breaks and Great Expectations differ",
+        )
+
+
+def _unread(expectations: Sequence[Expectation], readings: tuple[Reading, ...]) -> dict[str, list[UnknownReason]]:
+    """Count every unread part of a scope as one unknown member of each population that it may hide members of."""
+    found: dict[str, list[UnknownReason]] = {e.id: [] for e in expectations}
+    for reading in readings:
+        place = f"{reading.scope.provider} {reading.scope.name}"
+        for row in reading.coverage:
+            if row.state == "complete":
+                continue
+            reason = UnknownReason(f"{place} was not read wholly: {row.operation}: {row.error or row.state}", 1, "scope")
+            hides = {"credential" if kind in CREDENTIAL_KINDS else "identity" for kind in row.covers}
+            if reading.state in ("denied", "failed"):
+                hides = {"identity", "credential"}
+            for e in expectations:
+                if hides.intersection(e.subjects):
+                    found[e.id].append(reason)
+    return found
+
+
+def _result(e: Expectation, counted: _Counted, unread: Sequence[UnknownReason]) -> ControlResult:
+    reasons = (*counted.reasons, *unread)
+    unknown = sum(reason.count for reason in reasons)
+    return ControlResult(
+        e.id, e.title, e.severity.value, counted.known + unknown, counted.known - counted.failing, counted.failing - counted.excepted,
+        counted.excepted, unknown, reasons,
+    )  # fmt: skip
+
+
+def _check_columns(expectations: Sequence[Expectation], columns: Mapping[str, str]) -> None:
+    for e in expectations:
+        wanted = {e.population, e.holds.column, *e.shows, *e.unknown_from, *(text for text, is_fact in e.reason_parts() if is_fact)}
+        missing = sorted(wanted - set(columns))
+        if missing:
+            raise NotJudgedError(
+                f"expectations/{_column(e)}.py names facts that facts.sql does not make: {', '.join(missing)}",
+                fix="add the column to countersign/facts.sql, or correct its name in the record",
+            )
+
+
+def _shown(name: str, columns: Mapping[str, str]) -> str:
+    return f"strftime({_quoted(name)}, '%Y-%m-%dT%H:%M:%SZ')" if columns[name] == "TIMESTAMP" else _quoted(name)
+
+
+def _told(name: str) -> str:
+    return f"coalesce({_quoted(name)}::VARCHAR, '(none)')"
+
+
+def _quoted(name: str) -> str:
+    return f'f."{name}"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _count(db: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = db.execute(query).fetchone()
+    if row is None:
+        raise NotJudgedError(f"a count came back empty: {query}")
+    return int(row[0])

@@ -1,0 +1,21 @@
+"""Whoever may assume an identity from outside is held to a condition."""
+
+from countersign.expectation import Expectation, Severity, expect
+
+unconditioned_trust = Expectation(
+    id="unconditioned-trust",
+    title="An outside party may assume it without any condition",
+    why="Without an ExternalId, subject or audience condition, anyone whom that party serves can be talked into using your role.",
+    subjects=("identity",),
+    population="trusted_from_outside",
+    holds=expect("column_values_to_be_between", column="unconditioned_trusts", max_value=0),
+    reason="trusts {unconditioned_parties} without ExternalId, subject or audience condition",
+    shows=("outside_parties", "unconditioned_parties", "partner", "workload"),
+    unknown_from=("enabled_why", "trusts_why"),
+    remedy="Add the condition (sts:ExternalId, or the token's subject and audience) to the trust policy; agree on the value with the partner.",
+    severity=Severity.CRITICAL,
+    clock="rotate",
+    maps_to=("csf-2.0:PR.AA-03", "csf-2.0:PR.AA-05", "owasp-nhi:NHI4:2025", "soc2:CC6.1", "iso-27001:A.8.5"),
+    example_held={"unconditioned_trusts": 0},
+    example_broken={"unconditioned_trusts": 1},
+)
