@@ -67,7 +67,7 @@ class ReadError(CountersignError):
         self.operation = operation
 
 
-class ScopeDenied(ReadError):
+class ScopeDeniedError(ReadError):
     """The provider refused; trying again with the same permissions will not help."""
 
 

@@ -101,7 +101,9 @@ def expectations() -> tuple[Expectation, ...]:
     package = importlib.import_module("expectations")
     found = []
     for module in pkgutil.iter_modules(package.__path__):
-        records = [value for value in vars(importlib.import_module(f"expectations.{module.name}")).values() if isinstance(value, Expectation)]
+        records = [
+            value for value in vars(importlib.import_module(f"expectations.{module.name}")).values() if isinstance(value, Expectation)
+        ]
         if len(records) != 1 or records[0].id.replace("-", "_") != module.name:
             raise ValueError(f"expectations/{module.name}.py must hold one record with id={module.name.replace('_', '-')!r}")
         found.append(records[0])

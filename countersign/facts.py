@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,6 +15,7 @@ from countersign.inventory import TABLES, Reading
 from countersign.register.check import exception_valid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from countersign.programme import Programme
@@ -76,9 +76,13 @@ def register_tables(programme: Programme, as_of: datetime) -> tuple[RegisterTabl
             "workload VARCHAR, provider VARCHAR, scope VARCHAR, kind VARCHAR, name VARCHAR, by_name BOOLEAN, is_glob BOOLEAN",
             tuple(patterns),
         ),
-        RegisterTable("register_partners", "partner VARCHAR, contract_ends_at TIMESTAMP, contract_ends_on DATE", tuple(_contracts(register))),
+        RegisterTable(
+            "register_partners", "partner VARCHAR, contract_ends_at TIMESTAMP, contract_ends_on DATE", tuple(_contracts(register))
+        ),
         RegisterTable("register_footprint", "partner VARCHAR, kind VARCHAR, value VARCHAR, key VARCHAR", tuple(_footprints(programme))),
-        RegisterTable("register_limits", "track VARCHAR, policy_kind VARCHAR, rotate_us BIGINT, must_expire BOOLEAN", tuple(_limits(register))),
+        RegisterTable(
+            "register_limits", "track VARCHAR, policy_kind VARCHAR, rotate_us BIGINT, must_expire BOOLEAN", tuple(_limits(register))
+        ),
         RegisterTable(
             "register_policies",
             "track VARCHAR, max_idle_us BIGINT, overlap_us BIGINT, grace_us BIGINT, mfa_required BOOLEAN",
@@ -120,7 +124,10 @@ def build(database: Path, inventory: Path, tables: Iterable[RegisterTable], read
             RegisterTable(
                 "scopes",
                 "source VARCHAR, provider VARCHAR, scope VARCHAR, state VARCHAR, reason VARCHAR",
-                tuple((reading.scope.source, reading.scope.provider, reading.scope.name, reading.state, reading.reason) for reading in readings),
+                tuple(
+                    (reading.scope.source, reading.scope.provider, reading.scope.name, reading.state, reading.reason)
+                    for reading in readings
+                ),
             ),
         )
         db.execute(resources.files("countersign").joinpath("facts.sql").read_text(encoding="utf-8"))
@@ -156,7 +163,10 @@ def _footprints(programme: Programme) -> Iterator[Row]:
     for source in programme.sources:
         if source.provider == "aws":
             yield from (("", "aws-account", account, None) for account in source.accounts)
-    for owner, footprint in (("", register.customer.footprint), *((partner.id, partner.footprint) for partner in register.partners.values())):
+    for owner, footprint in (
+        ("", register.customer.footprint),
+        *((partner.id, partner.footprint) for partner in register.partners.values()),
+    ):
         if footprint is not None:
             yield from _footprint(owner, footprint)
 

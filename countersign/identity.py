@@ -6,10 +6,12 @@ None *and* `unknown` names the field with the reason. All times are UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
 
 Track = Literal["human", "machine"]
 UseState = Literal["known", "never", "unknown"]

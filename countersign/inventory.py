@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import duckdb
@@ -18,6 +15,10 @@ import zstandard
 from countersign.identity import Coverage, CoverageState, Credential, Grant, Identity, Observation, Provenance, Record, Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
     from countersign.reading import Scope
 
 _STAMP = "TIMESTAMP"
@@ -145,10 +146,18 @@ def collect(readings: Iterable[Reading], work: Path, into: Path) -> tuple[Readin
     settled = _pass_over_exports(tuple(readings))
     into.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as db:
-        db.execute(f"SET preserve_insertion_order = false; SET memory_limit = '1GB'; SET threads = 2; SET temp_directory = '{_quoted(work / 'spill')}'")
+        db.execute(
+            f"SET preserve_insertion_order = false; SET memory_limit = '1GB'; SET threads = 2; SET temp_directory = '{_quoted(work / 'spill')}'"
+        )
         for table, columns in TABLES.items():
             parts = [
-                (reading.scope.source, work / folder_name(reading.scope.source) / folder_name(f"{reading.scope.provider}-{reading.scope.name}") / f"{table}.jsonl")
+                (
+                    reading.scope.source,
+                    work
+                    / folder_name(reading.scope.source)
+                    / folder_name(f"{reading.scope.provider}-{reading.scope.name}")
+                    / f"{table}.jsonl",
+                )
                 for reading in settled
                 if table == "coverage" or not reading.passed_over
             ]
@@ -161,24 +170,37 @@ def collect(readings: Iterable[Reading], work: Path, into: Path) -> tuple[Readin
             selects: list[str] = []
             arguments: list[object] = []
             for source, paths in sorted(by_source.items()):
-                selects.append(f"SELECT {with_source}* FROM read_json(?, format='newline_delimited', columns={spec}, maximum_object_size=67108864)")
+                selects.append(
+                    f"SELECT {with_source}* FROM read_json(?, format='newline_delimited', columns={spec}, maximum_object_size=67108864)"
+                )
                 arguments += [paths] if "source" in columns else [source, paths]
             if not selects:
-                empty = ", ".join(f"NULL::{kind} AS {name}" for name, kind in ({} if "source" in columns else {"source": "VARCHAR"} | columns).items())
+                empty = ", ".join(
+                    f"NULL::{kind} AS {name}" for name, kind in ({} if "source" in columns else {"source": "VARCHAR"} | columns).items()
+                )
                 selects = [f"SELECT {empty or ', '.join(f'NULL::{kind} AS {name}' for name, kind in columns.items())} WHERE FALSE"]
             query = " UNION ALL ".join(selects)
             if "uid" in columns:
                 db.execute(f"CREATE OR REPLACE TEMP TABLE rows AS {query}", arguments)
                 twice = db.execute("SELECT count(*) - count(DISTINCT uid) FROM rows").fetchone()
-                query = "SELECT * FROM rows" + (" QUALIFY row_number() OVER (PARTITION BY uid ORDER BY observed_at DESC, source) = 1" if twice and twice[0] else "")
+                query = "SELECT * FROM rows" + (
+                    " QUALIFY row_number() OVER (PARTITION BY uid ORDER BY observed_at DESC, source) = 1" if twice and twice[0] else ""
+                )
                 arguments = []
             order = "uid" if "uid" in columns else "ALL"
-            db.execute(f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO '{_quoted(into / f'{table}.parquet')}' (FORMAT parquet, COMPRESSION zstd)", arguments)
+            db.execute(
+                f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO '{_quoted(into / f'{table}.parquet')}' (FORMAT parquet, COMPRESSION zstd)",
+                arguments,
+            )
     return settled
 
 
 def _pass_over_exports(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-    live = {(reading.scope.provider, reading.scope.name) for reading in readings if not reading.scope.detail.get("export") and reading.identities}
+    live = {
+        (reading.scope.provider, reading.scope.name)
+        for reading in readings
+        if not reading.scope.detail.get("export") and reading.identities
+    }
     kept = []
     for reading in readings:
         if reading.scope.detail.get("export") and (reading.scope.provider, reading.scope.name) in live:

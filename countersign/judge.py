@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +15,7 @@ from countersign.identity import CREDENTIAL_KINDS
 from countersign.validation import Check, Counts, Validated, validate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from countersign.inventory import Reading
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 Verdict = Literal["pass", "fail", "unknown", "not assessed"]
 _GX_SEVERITY = {Severity.CRITICAL: "critical", Severity.HIGH: "critical", Severity.MEDIUM: "warning", Severity.LOW: "info"}
 # A column of the facts, where a record's field of another name stands behind it.
-_FIELD_OF = {"created_on": "created_at", "age_days": "created_at", "expires_on": "expires_at", "expired_days": "expires_at", "active_on": "last_used_at"}
+_FIELD_OF = {
+    "created_on": "created_at",
+    "age_days": "created_at",
+    "expires_on": "expires_at",
+    "expired_days": "expires_at",
+    "active_on": "last_used_at",
+}
 _RAW_FIELDS = frozenset({
     "created_at", "last_used_at", "last_used_state", "expires_at", "track", "console", "mfa", "enabled", "owner_claim",
     "outside_parties", "unconditioned_parties", "unknown_party_names", "admin_grants", "admin_roles",
@@ -146,7 +152,9 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
         try:
             db.execute(f"CREATE OR REPLACE TABLE failures AS {query}" if index == 0 else f"INSERT INTO failures {query}")
         except duckdb.Error as error:
-            raise NotJudgedError(f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of facts.sql") from error
+            raise NotJudgedError(
+                f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of facts.sql"
+            ) from error
 
 
 def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> None:
@@ -169,9 +177,9 @@ def _counts(db: duckdb.DuckDBPyConnection, e: Expectation) -> _Counted:
     why = f"coalesce({', '.join([*e.unknown_from, _text('not known')])})"
     rows = db.execute(f"""
         SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, count(*) FROM facts
-        WHERE {mine} AND "{e.population}" IS DISTINCT FROM FALSE GROUP BY why ORDER BY count(*) DESC, why""").fetchall()  # noqa: S608 - our own records
-    failing = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}'")  # noqa: S608
-    excepted = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}' AND excepted IS NOT NULL")  # noqa: S608
+        WHERE {mine} AND "{e.population}" IS DISTINCT FROM FALSE GROUP BY why ORDER BY count(*) DESC, why""").fetchall()
+    failing = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}'")
+    excepted = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}' AND excepted IS NOT NULL")
     reasons = tuple(UnknownReason(reason, count, "subject") for reason, count in rows if reason is not None)
     return _Counted(sum(count for reason, count in rows if reason is None), failing, excepted, reasons)
 

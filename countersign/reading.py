@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
     from countersign.identity import Record
     from countersign.programme import Source
 
@@ -77,7 +78,7 @@ class Connector(Protocol):
         """Yield records page by page.
 
         A denied or failing *operation* is yielded as a Coverage row and reading goes on; a scope that cannot be
-        reached at all raises ScopeDenied (no use trying again) or ReadError (trying again may help).
+        reached at all raises ScopeDeniedError (no use trying again) or ReadError (trying again may help).
         """
         ...
 

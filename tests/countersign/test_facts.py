@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +28,8 @@ from countersign.register.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    import pytest
 
     from countersign.identity import Record
 
@@ -122,7 +123,9 @@ def conj(*parts: bool | None) -> bool | None:
     return False if False in parts else None if None in parts else True
 
 
-def expected(holder: Identity, keys: list[Credential]) -> dict[str, tuple[bool | None, bool | None, bool | None, bool | None, bool | None, bool | None]]:
+def expected(
+    holder: Identity, keys: list[Credential]
+) -> dict[str, tuple[bool | None, bool | None, bool | None, bool | None, bool | None, bool | None]]:
     """Say for each key: (rotates, too old, overlaps, overlapped too long, idles, idle too long), None for unknown."""
     live = {k.uid: conj(k.enabled, holder.enabled) for k in keys}
     alive = [k for k in keys if live[k.uid]]
@@ -153,7 +156,9 @@ def expected(holder: Identity, keys: list[Credential]) -> dict[str, tuple[bool |
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(estate=estates())
-def test_time_rules_agree_with_a_plain_oracle(tmp_path_factory: pytest.TempPathFactory, estate: list[tuple[Identity, list[Credential]]]) -> None:
+def test_time_rules_agree_with_a_plain_oracle(
+    tmp_path_factory: pytest.TempPathFactory, estate: list[tuple[Identity, list[Credential]]]
+) -> None:
     records = [record for holder, keys in estate for record in (holder, *keys)]
     rows = judge_facts(tmp_path_factory.mktemp("facts"), records)
 
@@ -171,9 +176,11 @@ def test_time_rules_agree_with_a_plain_oracle(tmp_path_factory: pytest.TempPathF
 
 
 def test_a_key_never_used_ages_from_its_creation_and_a_new_one_is_fine(tmp_path: Path) -> None:
-    rows = judge_facts(tmp_path, [user(), key("OLD", created_at=AS_OF - 200 * DAY), user("b"), key("NEW", user("b"), created_at=AS_OF - DAY)])
+    rows = judge_facts(
+        tmp_path, [user(), key("OLD", created_at=AS_OF - 200 * DAY), user("b"), key("NEW", user("b"), created_at=AS_OF - DAY)]
+    )
     old, new = the(rows, "OLD"), the(rows, "NEW")
-    assert (200, 200) == (old["age_days"], old["idle_days"])
+    assert (old["age_days"], old["idle_days"]) == (200, 200)
     assert old["days_past_idle"] > 0
     assert old["days_past_rotation"] == 110
     assert new["days_past_idle"] < 0
@@ -214,7 +221,14 @@ def test_partner_evidence_is_ranked_and_the_register_comes_first(tmp_path: Path)
     trust = Trust(identity_uid=by_role.uid, provider="aws", scope="444455556666", party_kind="aws-account", party="111122223333")
     rows = judge_facts(
         tmp_path,
-        [user("ACME-x", tags={"partner": "corvid"}), user("acme-y"), user("job-1", tags={"partner": "corvid"}), user("other"), by_role, trust],
+        [
+            user("ACME-x", tags={"partner": "corvid"}),
+            user("acme-y"),
+            user("job-1", tags={"partner": "corvid"}),
+            user("other"),
+            by_role,
+            trust,
+        ],
         held,
     )
     partners = {row["identity_name"]: row["partner"] for row in rows if row["subject_kind"] == "identity"}

@@ -69,9 +69,10 @@ def result(judgement: Judgement, control: str) -> Any:
 
 def test_counts_add_up_and_an_unread_account_is_unknown_never_a_pass(night: tuple[Judgement, list[dict[str, Any]]]) -> None:
     rotation = result(night[0], "rotation-age")
-    assert (4, 1, 1, 0, 2) == (rotation.population, rotation.passed, rotation.failed, rotation.excepted, rotation.unknown)
-    assert [("report denied", "subject"), ("aws 555566667777 was not read wholly: sts:AssumeRole: AccessDenied: not authorised", "scope")] == [
-        (reason.reason, reason.unit) for reason in rotation.unknown_reasons
+    assert (rotation.population, rotation.passed, rotation.failed, rotation.excepted, rotation.unknown) == (4, 1, 1, 0, 2)
+    assert [(reason.reason, reason.unit) for reason in rotation.unknown_reasons] == [
+        ("report denied", "subject"),
+        ("aws 555566667777 was not read wholly: sts:AssumeRole: AccessDenied: not authorised", "scope"),
     ]
     for each in night[0].results:
         assert each.population == each.passed + each.failed + each.excepted + each.unknown
@@ -88,7 +89,9 @@ def test_the_failing_key_says_why_and_who_said_so(night: tuple[Judgement, list[d
 
 def test_an_unread_scope_is_itself_a_finding(night: tuple[Judgement, list[dict[str, Any]]]) -> None:
     rows = [row for row in night[1] if row["control"] == "source-unobserved"]
-    assert [("aws:555566667777:source/aws", "denied: sts:AssumeRole: AccessDenied: not authorised")] == [(row["subject"], row["reason"]) for row in rows]
+    assert [(row["subject"], row["reason"]) for row in rows] == [
+        ("aws:555566667777:source/aws", "denied: sts:AssumeRole: AccessDenied: not authorised")
+    ]
 
 
 def test_great_expectations_keeps_the_suite_and_its_counts(night: tuple[Judgement, list[dict[str, Any]]]) -> None:
@@ -116,7 +119,14 @@ def test_a_check_that_raises_inside_great_expectations_is_no_verdict(tmp_path: P
     database = tmp_path / "x.duckdb"
     with facts.opened(database) as db:
         db.execute("CREATE TABLE examined AS SELECT 1 AS here")
-    check = Check("rotation-age", "not_there", expect("column_values_to_be_between", column="x", max_value=0), "critical", "", {"control": "rotation-age"})
+    check = Check(
+        "rotation-age",
+        "not_there",
+        expect("column_values_to_be_between", column="x", max_value=0),
+        "critical",
+        "",
+        {"control": "rotation-age"},
+    )
     with pytest.raises(NotJudgedError, match="could not check rotation-age"):
         validate(database, "examined", "countersign", [check])
 

@@ -1,0 +1,199 @@
+"""Reading whoever can log in: AppRoles with their secret-ids, userpass users, entities and tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connectors.vault import records
+from connectors.vault.api import Json, Page, Refusal, each
+from connectors.vault.records import AppRole, Entity, Mount
+from connectors.vault.visit import Operation, Visit, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from connectors.vault.grants import Grants
+    from countersign.identity import Record
+
+
+@dataclass(slots=True)
+class Known:
+    """What one listing must know of another so that nobody is counted twice."""
+
+    approles: list[AppRole] = field(default_factory=list)
+    logins: dict[tuple[str, str], Entity] = field(default_factory=dict)
+    """The entity behind each (accessor of auth mount, alias name)."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Uid of the identity that stands for each entity id."""
+    certain: bool = True
+    """Whether every entity was read."""
+
+
+def listed(visit: Visit, operation: Operation, path: str) -> Iterator[Page]:
+    """LIST a path and count; a refusal ends the listing and is counted."""
+    try:
+        for page in visit.api.pages(path):
+            operation.answered(len(page.keys))
+            yield page
+    except Refusal as refusal:
+        operation.refuse(refusal)
+
+
+def approles(visit: Visit, mount: Mount, known: Known) -> Iterator[Record]:
+    """Yield the secret-ids of each role of a mount; the roles themselves wait in `known` for the entities."""
+    base = f"auth/{mount.path}role"
+    listing = visit.operation(f"LIST {base}", "approle", "secret-id")
+    reads = visit.operation(f"GET {base}/*")
+    id_reads = visit.operation(f"GET {base}/*/role-id")
+    secret_ids = visit.operation(f"LIST {base}/*/secret-id", "secret-id")
+    lookups = visit.operation(f"POST {base}/*/secret-id-accessor/lookup")
+
+    def look(name: str) -> tuple[Json | Refusal, Json | Refusal, list[str] | Refusal]:
+        path = f"{base}/{name}"
+        return visit.api.get(path), visit.api.get(f"{path}/role-id"), visit.api.keys(f"{path}/secret-id")
+
+    names = [name for page in listed(visit, listing, base) for name in page.keys]
+    for batch in each(names, look):
+        seen: list[Mapping[str, object]] = []
+        accessors: dict[str, list[str] | None] = {}
+        roles: dict[str, AppRole] = {}
+        for name, (role_answer, id_answer, keys_answer) in batch:
+            role = reads.settle(role_answer)
+            if role is None and isinstance(role_answer, Refusal) and role_answer.gone:
+                continue
+            role_id = (id_reads.settle(id_answer) or {}).get("role_id") or None
+            accessors[name] = secret_ids.settle(keys_answer)
+            native_id = name if mount.path == "approle/" else mount.path + name
+            roles[name] = AppRole(
+                uid=visit.uid("approle", native_id),
+                accessor=mount.accessor,
+                native_id=native_id,
+                name=name,
+                role_id=role_id,
+                policies=None if role is None else records.policies(role, "token_policies", "policies"),
+            )
+            seen.append({"name": name, "role_id": role_id, **records.pick(role or {}, records.ROLE_FIELDS)})
+        yield reads.observe(seen)
+        claims: dict[str, list[Mapping[str, str]]] = {name: [] for name in roles}
+        pairs = [(roles[name], accessor) for name, found in accessors.items() for accessor in found or ()]
+        yield from _secret_ids(visit, base, pairs, lookups, claims)
+        for name, role_facts in roles.items():
+            listed_all = accessors[name] is not None
+            known.approles.append(records.with_claims(role_facts, claims[name] if listed_all else None))
+    yield from told(listing, reads, id_reads, secret_ids, lookups)
+
+
+def _secret_ids(
+    visit: Visit,
+    base: str,
+    pairs: Iterable[tuple[AppRole, str]],
+    lookups: Operation,
+    claims: Mapping[str, list[Mapping[str, str]]],
+) -> Iterator[Record]:
+    def look(pair: tuple[AppRole, str]) -> Json | Refusal:
+        role, accessor = pair
+        return visit.api.post(f"{base}/{role.name}/secret-id-accessor/lookup", {"secret_id_accessor": accessor})
+
+    for batch in each(pairs, look):
+        seen = []
+        for (role, accessor), answer in batch:
+            found = lookups.settle(answer)
+            if isinstance(answer, Refusal):
+                if not answer.gone:
+                    yield records.unread_secret_id(visit, role.uid, accessor, f"its look-up was refused: {answer}", visit.now())
+            elif found is not None:
+                seen.append({"role": role.name, "accessor": accessor, **records.observed(found, records.SECRET_ID_FIELDS)})
+                claims[role.name].append(records.words(found.get("metadata")))
+                yield records.secret_id(visit, role.uid, accessor, found, visit.now())
+        yield lookups.observe(seen)
+
+
+def entities(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
+    """Yield the entities and then the AppRoles: what the server made by itself for an AppRole's login is that AppRole."""
+    base = "identity/entity/id"
+    listing = visit.operation(f"LIST {base}", "entity")
+    reads = visit.operation(f"GET {base}/*", "entity")
+    roles = {(role.accessor, role.role_id): role for role in known.approles}
+    ids = (key for page in listed(visit, listing, base) for key in page.keys)
+    for batch in each(ids, lambda key: visit.api.get(f"{base}/{key}")):
+        seen = []
+        for _, answer in batch:
+            found = reads.settle(answer)
+            if found is None:
+                continue
+            entity = records.to_entity(found)
+            seen.append(records.observed(found, records.ENTITY_FIELDS) | {"aliases": [f"{a.mount_type}:{a.name}" for a in entity.aliases]})
+            logins = [(alias.accessor, alias.name) for alias in entity.aliases]
+            known.logins.update(dict.fromkeys(logins, entity))
+            if entity.automatic and logins[0] in roles:
+                known.owners[entity.id] = roles[logins[0]].uid
+                listing.dropped["the login of an AppRole, told as the AppRole"] += 1
+                continue
+            known.owners[entity.id] = visit.uid("entity", entity.id)
+            yield records.entity_identity(visit, entity, visit.now())
+            yield from grants.of(known.owners[entity.id], entity.policies, via="entity")
+            yield from grants.of_groups(known.owners[entity.id], entity.groups)
+        yield reads.observe(seen)
+    known.certain = not (listing.refused or reads.refused)
+    for role in known.approles:
+        login = known.logins.get((role.accessor, role.role_id)) if role.role_id else None
+        yield records.approle_identity(visit, role, login, certain=known.certain, at=visit.now())
+        yield from grants.of(role.uid, role.policies)
+    yield from told(listing, reads)
+
+
+def users(visit: Visit, mount: Mount, known: Known, grants: Grants) -> Iterator[Record]:
+    """Yield the userpass users who have no entity yet; whoever has one is told as that entity, with the user's policies."""
+    base = f"auth/{mount.path}users"
+    listing = visit.operation(f"LIST {base}", "user")
+    reads = visit.operation(f"GET {base}/*")
+    names = (name for page in listed(visit, listing, base) for name in page.keys)
+    for batch in each(names, lambda name: visit.api.get(f"{base}/{name}")):
+        seen = []
+        for name, answer in batch:
+            found = reads.settle(answer)
+            if isinstance(answer, Refusal) and answer.gone:
+                continue
+            entity = known.logins.get((mount.accessor, name))
+            if entity is None:
+                uid = visit.uid("user", mount.path + name)
+                yield records.user_identity(visit, mount, name, certain=known.certain, at=visit.now())
+            else:
+                uid = known.owners[entity.id]
+                listing.dropped["the login of an entity, told as the entity"] += 1
+            held = None if found is None else records.policies(found, "token_policies", "policies")
+            yield from grants.of(uid, held, via=f"user:{mount.path}{name}")
+            seen.append({"name": name, **records.pick(found or {}, records.ROLE_FIELDS)})
+        yield reads.observe(seen)
+    yield from told(listing, reads)
+
+
+def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
+    """Yield every token that has an accessor; one without an entity is an identity as well."""
+    listing = visit.operation("LIST auth/token/accessors", "token")
+    lookups = visit.operation("POST auth/token/lookup-accessor", "token")
+    accessors = (key for page in listed(visit, listing, "auth/token/accessors") for key in page.keys)
+    for batch in each(accessors, lambda accessor: visit.api.post("auth/token/lookup-accessor", {"accessor": accessor})):
+        seen = []
+        for accessor, answer in batch:
+            if accessor == visit.own_accessor and visit.own_session:
+                listing.dropped["own session"] += 1
+                continue
+            found = lookups.settle(answer)
+            if found is None:
+                continue
+            seen.append(records.observed(found, records.TOKEN_FIELDS, metadata="meta"))
+            entity = found.get("entity_id") or None
+            if entity is None:
+                uid = visit.uid("token", accessor)
+                yield records.token_identity(visit, found, visit.now())
+            elif entity in known.owners:
+                uid = known.owners[entity]
+            else:
+                uid = known.owners[entity] = visit.uid("entity", entity)
+                yield records.unread_entity(visit, entity, visit.now())
+            yield records.token(visit, uid, found, visit.now())
+            yield from grants.of(uid, records.policies(found, "policies"), via="direct" if entity is None else "token")
+        yield lookups.observe(seen)
+    yield from told(listing, lookups)

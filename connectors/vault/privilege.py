@@ -1,0 +1,77 @@
+"""Whether a policy makes its holder an administrator: a first cut, on purpose small enough to read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+ROOT = "root"
+
+_EVERYTHING = (frozenset({"sudo"}), frozenset({"create", "update", "delete"}))
+_WRITE = (frozenset({"create"}), frozenset({"update"}))
+PRIVILEGED: Mapping[str, tuple[frozenset[str], ...]] = {
+    "*": _EVERYTHING,
+    "+/*": _EVERYTHING,
+    # Whoever may write policies, or roles and users with any policy, can make themselves an administrator.
+    "auth/*": _WRITE,
+    "sys/*": _WRITE,
+    "sys/policies/*": _WRITE,
+    "sys/policies/acl/*": _WRITE,
+    "sys/policy/*": _WRITE,
+}
+"""Path to the sets of capabilities, any of which is enough."""
+
+# https://developer.hashicorp.com/vault/docs/concepts/policies: the older `policy = "write"` form still works.
+_SHORTHAND = {
+    "deny": frozenset({"deny"}),
+    "read": frozenset({"read", "list"}),
+    "write": frozenset({"create", "read", "update", "delete", "list"}),
+    "sudo": frozenset({"create", "read", "update", "delete", "list", "sudo"}),
+}
+
+
+def is_privileged(name: str, text: str) -> bool | None:
+    """Judge a policy by its name and its text (HCL or JSON); None when the text cannot be understood."""
+    if name == ROOT:
+        return True
+    # Most policies name none of these paths, and HCL is slow to parse. An escape could spell a path differently.
+    if "\\" not in text and not any(f'"{path}"' in text for path in PRIVILEGED):
+        return False
+    try:
+        rules = tuple(_rules(text))
+    except Exception:  # noqa: BLE001 - the parser raises many kinds, and a policy that it cannot read is simply not known
+        return None
+    granted: dict[str, set[str]] = {}
+    for path, capabilities in rules:
+        granted.setdefault(path, set()).update(capabilities)
+    return any(
+        "deny" not in capabilities and any(enough <= capabilities for enough in PRIVILEGED.get(path, ()))
+        for path, capabilities in granted.items()
+    )
+
+
+def _rules(text: str) -> Iterator[tuple[str, frozenset[str]]]:
+    if text.lstrip().startswith("{"):
+        for path, rule in json.loads(text).get("path", {}).items():
+            yield path, _capabilities(rule)
+        return
+    import hcl2  # noqa: PLC0415 - it takes a second to import and most estates have few policies that need it
+
+    for block in hcl2.loads(text).get("path", ()):
+        for path, rule in block.items():
+            yield _text(path), _capabilities(rule)
+
+
+def _capabilities(rule: Mapping[str, Any]) -> frozenset[str]:
+    named: Iterable[str] = rule.get("capabilities", ())
+    return frozenset(_text(c) for c in named) | _SHORTHAND.get(_text(rule.get("policy", "")), frozenset())
+
+
+def _text(literal: str) -> str:
+    """Take off the quotes that the parser leaves around strings, with the escapes undone."""
+    if not isinstance(literal, str):
+        raise TypeError("a policy's paths and capabilities are strings")
+    return str(json.loads(literal)) if literal.startswith('"') else literal

@@ -1,0 +1,464 @@
+"""From the server's answers to typed records; pure, and the only place that knows the answers' fields."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+
+from connectors.vault.visit import PROVIDER, Visit
+from countersign.clock import expiry, instant
+from countersign.identity import Credential, Identity, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from connectors.vault.api import Json
+
+ONLY_AUDIT = "only the audit log knows when it was last used"
+NO_MFA = "Vault's login MFA enforcement is not read"
+HUMAN_MOUNTS = frozenset({"userpass", "ldap", "oidc", "okta", "github", "radius"})
+MACHINE_MOUNTS = frozenset({"approle", "kubernetes", "cert", "jwt", "token", "aws", "azure", "gcp", "alicloud", "cf", "oci"})
+LABELS = ("owner", "partner", "purpose", "environment", "expiry", "expires", "rotate_days", "role_name", "username")
+"""Free-form metadata that is kept in observations; people put all sorts of things into metadata."""
+ROLE_FIELDS = (
+    "bind_secret_id",
+    "local_secret_ids",
+    "secret_id_num_uses",
+    "secret_id_ttl",
+    "token_explicit_max_ttl",
+    "token_max_ttl",
+    "token_no_default_policy",
+    "token_num_uses",
+    "token_period",
+    "token_policies",
+    "token_ttl",
+    "token_type",
+)
+SECRET_ID_FIELDS = ("creation_time", "expiration_time", "last_updated_time", "secret_id_num_uses", "secret_id_ttl")
+TOKEN_FIELDS = (
+    "accessor",
+    "creation_ttl",
+    "display_name",
+    "entity_id",
+    "expire_time",
+    "explicit_max_ttl",
+    "issue_time",
+    "num_uses",
+    "orphan",
+    "path",
+    "period",
+    "policies",
+    "renewable",
+    "type",
+)
+ENTITY_FIELDS = ("id", "name", "disabled", "policies", "creation_time", "last_update_time", "group_ids", "merged_entity_ids")
+SECRET_FIELDS = ("created_time", "updated_time", "current_version", "delete_version_after")
+STATIC_ROLE_FIELDS = ("db_name", "username", "last_vault_rotation", "rotation_period", "rotation_schedule")
+CERTIFICATE_FIELDS = ("common_name", "issuer", "not_before", "not_after", "revocation_time")
+
+_SHADOW = re.compile(r"entity_[0-9a-f]{6,}(\..*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An auth method or a secrets engine."""
+
+    path: str
+    """With the slash at its end, as the server writes it."""
+    kind: str
+    accessor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What an entity logs in as on one auth mount."""
+
+    accessor: str
+    mount_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppRole:
+    """A role as its own endpoints describe it; whether it may log in is known only with the entities."""
+
+    uid: str
+    accessor: str
+    """Of its auth mount."""
+    native_id: str
+    name: str
+    role_id: str | None
+    """None: it could not be read, so that no entity can be tied to the role."""
+    policies: tuple[str, ...] | None
+    """None: the role could not be read."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What its secret-ids' metadata agree on."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """The parts of an entity that decide how it is told."""
+
+    id: str
+    name: str
+    disabled: bool
+    aliases: tuple[Alias, ...]
+    metadata: Mapping[str, str]
+    policies: tuple[str, ...]
+    groups: tuple[str, ...]
+    created_at: datetime | None
+
+    @property
+    def automatic(self) -> bool:
+        """Whether this is what the server makes by itself at a first login and nobody has touched since."""
+        return bool(_SHADOW.fullmatch(self.name)) and len(self.aliases) == 1 and not (self.metadata or self.policies or self.groups)
+
+
+def pick(answer: Json, fields: Iterable[str]) -> dict[str, Any]:
+    """Reduce an answer to an allow-list of its fields."""
+    return {name: answer[name] for name in fields if name in answer}
+
+
+def observed(answer: Json, fields: Iterable[str], *, metadata: str = "metadata") -> dict[str, Any]:
+    """Reduce an answer to an allow-list of its fields and, of its free-form metadata, to the well-known labels."""
+    kept = {name: value for name, value in words(answer.get(metadata)).items() if name in LABELS}
+    return pick(answer, fields) | ({metadata: kept} if kept else {})
+
+
+def words(metadata: Mapping[str, Any] | None) -> dict[str, str]:
+    """Free-form metadata as text, without empty values."""
+    return {str(name): str(value) for name, value in (metadata or {}).items() if value not in (None, "")}
+
+
+def when(text: Any) -> datetime | None:  # noqa: ANN401 - straight from JSON
+    """Read a time that may be missing; the year 1 is how the server writes that there is none."""
+    return expiry(text)[0] if text else None
+
+
+def policies(answer: Json, *names: str) -> tuple[str, ...]:
+    """Policy names under any of the fields (older roles say `policies`), each once."""
+    return tuple(dict.fromkeys(str(policy) for name in names for policy in answer.get(name) or ()))
+
+
+def to_entity(answer: Json) -> Entity:
+    """Read `identity/entity/id/<id>`."""
+    return Entity(
+        id=answer["id"],
+        name=answer.get("name") or answer["id"],
+        disabled=bool(answer.get("disabled")),
+        aliases=tuple(Alias(a["mount_accessor"], a.get("mount_type") or "", a["name"]) for a in answer.get("aliases") or ()),
+        metadata=words(answer.get("metadata")),
+        policies=policies(answer, "policies"),
+        groups=tuple(answer.get("group_ids") or ()),
+        created_at=when(answer.get("creation_time")),
+    )
+
+
+def track_of(aliases: tuple[Alias, ...]) -> tuple[Track | None, str | None]:
+    """Tell people from machines by how they log in; returns the track, or None and the reason."""
+    kinds = {alias.mount_type for alias in aliases}
+    if kinds & HUMAN_MOUNTS:
+        return "human", None
+    if not kinds:
+        return None, "the entity has no alias, so nothing logs in as it"
+    if strange := sorted(kinds - MACHINE_MOUNTS):
+        return None, f"an auth method of type {', '.join(strange)} may serve people or machines"
+    return "machine", None
+
+
+def entity_identity(visit: Visit, entity: Entity, at: datetime) -> Identity:
+    """Tell an entity; where the server made its name up, the alias is the better one."""
+    track, reason = track_of(entity.aliases)
+    unknown = {"last_active_at": ONLY_AUDIT, "created_by": ONLY_AUDIT}
+    if track is None:
+        unknown |= {"track": reason or "", "console": reason or ""}
+    if track != "machine":
+        unknown["mfa"] = NO_MFA
+    names = tuple(dict.fromkeys(alias.name for alias in entity.aliases))
+    name = names[0] if entity.automatic else entity.name
+    return Identity(
+        uid=visit.uid("entity", entity.id),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="entity",
+        native_id=entity.id,
+        name=name,
+        aliases=tuple(other for other in dict.fromkeys((entity.name, *names)) if other != name),
+        track=track,
+        enabled=not entity.disabled,
+        console=None if track is None else track == "human",
+        created_at=entity.created_at,
+        owner_claim=entity.metadata.get("owner"),
+        purpose=entity.metadata.get("purpose"),
+        tags=tagged(entity.metadata, own=entity.id == visit.own_entity),
+        observed_at=at,
+        unknown=unknown,
+    )
+
+
+def unread_entity(visit: Visit, entity_id: str, at: datetime) -> Identity:
+    """Stand in for an entity that a token names and that was not among those read, so that the token has an identity."""
+    reason = "a token names this entity, and it was not among the entities read"
+    fields = ("track", "enabled", "console", "mfa", "created_at", "owner_claim", "purpose", "tags")
+    return Identity(
+        uid=visit.uid("entity", entity_id),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="entity",
+        native_id=entity_id,
+        name=entity_id,
+        track=None,
+        enabled=None,
+        tags=tagged({}, own=entity_id == visit.own_entity),
+        observed_at=at,
+        unknown=dict.fromkeys(fields, reason) | {"last_active_at": ONLY_AUDIT},
+    )
+
+
+def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certain: bool, at: datetime) -> Identity:
+    """Tell a role with the entity that its logins belong to; `certain` says whether all entities were read."""
+    unknown = {
+        **role.unknown,
+        "last_active_at": ONLY_AUDIT,
+        "created_at": "an AppRole carries no time of creation",
+        "created_by": ONLY_AUDIT,
+    }
+    enabled: bool | None = True
+    if login is not None:
+        enabled = not login.disabled
+    elif role.role_id is None or not certain:
+        enabled = None
+        unknown["enabled"] = "a disabled entity stops the role's logins, and its entity could not be read"
+    return Identity(
+        uid=role.uid,
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="approle",
+        native_id=role.native_id,
+        name=role.name,
+        aliases=(role.role_id,) if role.role_id else (),
+        track="machine",
+        enabled=enabled,
+        console=False,
+        owner_claim=role.tags.get("owner"),
+        purpose=role.tags.get("purpose"),
+        tags=tagged(role.tags, own=login is not None and login.id == visit.own_entity),
+        observed_at=at,
+        unknown=unknown,
+    )
+
+
+def with_claims(role: AppRole, claims: Iterable[Mapping[str, str]] | None) -> AppRole:
+    """Tag a role, which has no metadata, with what its secret-ids' metadata agree on; None when they could not be listed."""
+    if claims is None:
+        reason = "its secret-ids could not be listed"
+        return replace(role, unknown=dict.fromkeys(("tags", "owner_claim", "purpose"), reason))
+    values: dict[str, set[str]] = {}
+    for claim in claims:
+        for name, value in claim.items():
+            values.setdefault(name, set()).add(value)
+    torn = sorted(name for name, found in values.items() if len(found) > 1)
+    tags = {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
+    return replace(role, tags=tags, unknown={"tags": f"its secret-ids disagree on {', '.join(torn)}"} if torn else {})
+
+
+def secret_id(visit: Visit, role_uid: str, accessor: str, answer: Json, at: datetime) -> Credential:
+    """Tell a secret-id by its accessor, never by itself."""
+    expires, never = expiry(answer["expiration_time"])
+    return Credential(
+        uid=visit.uid("secret-id", accessor),
+        identity_uid=role_uid,
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="secret-id",
+        enabled=True,
+        created_at=when(answer.get("creation_time")),
+        expires_at=expires,
+        never_expires=never,
+        ttl_s=answer.get("secret_id_ttl") or None,
+        observed_at=at,
+        unknown={"last_used_at": ONLY_AUDIT},
+    )
+
+
+def unread_secret_id(visit: Visit, role_uid: str, accessor: str, reason: str, at: datetime) -> Credential:
+    """Tell a secret-id that is listed but may not be looked up."""
+    return Credential(
+        uid=visit.uid("secret-id", accessor),
+        identity_uid=role_uid,
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="secret-id",
+        enabled=True,
+        observed_at=at,
+        unknown={"last_used_at": ONLY_AUDIT} | dict.fromkeys(("created_at", "expires_at", "ttl_s"), reason),
+    )
+
+
+def token(visit: Visit, identity_uid: str, answer: Json, at: datetime) -> Credential:
+    """Tell a token by its accessor; an `expire_time` of null means that it never ends."""
+    expires = answer.get("expire_time")
+    return Credential(
+        uid=visit.uid("token", answer["accessor"]),
+        identity_uid=identity_uid,
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="token",
+        enabled=True,
+        created_at=_issued(answer),
+        expires_at=when(expires),
+        never_expires=expires is None,
+        ttl_s=answer.get("creation_ttl") or None,
+        observed_at=at,
+        unknown={"last_used_at": ONLY_AUDIT},
+    )
+
+
+def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
+    """Tell a token that belongs to no entity: it is an identity of its own."""
+    accessor = answer["accessor"]
+    metadata = words(answer.get("meta"))
+    return Identity(
+        uid=visit.uid("token", accessor),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="token",
+        native_id=accessor,
+        name=answer.get("display_name") or accessor,
+        track="machine",
+        enabled=True,
+        created_at=_issued(answer),
+        owner_claim=metadata.get("owner"),
+        purpose=metadata.get("purpose"),
+        tags=tagged(metadata, own=accessor == visit.own_accessor),
+        observed_at=at,
+        unknown={"last_active_at": ONLY_AUDIT, "created_by": ONLY_AUDIT, "console": "a token opens the web interface as well as the API"},
+    )
+
+
+def user_identity(visit: Visit, mount: Mount, name: str, *, certain: bool, at: datetime) -> Identity:
+    """Tell a userpass user who has not yet an entity, so has not logged in; `certain` says whether all entities were read."""
+    unknown = {"mfa": NO_MFA, "last_active_at": ONLY_AUDIT, "created_at": "userpass does not say", "created_by": ONLY_AUDIT}
+    if not certain:
+        unknown["enabled"] = "a disabled entity stops the user's logins, and not all entities were read"
+    return Identity(
+        uid=visit.uid("user", mount.path + name),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="user",
+        native_id=mount.path + name,
+        name=name,
+        track="human",
+        enabled=True if certain else None,
+        console=True,
+        observed_at=at,
+        unknown=unknown,
+    )
+
+
+def mount_identity(visit: Visit, mount: Mount, at: datetime) -> Identity:
+    """Tell a secrets engine, as the owner of credentials whose user Vault does not know."""
+    return Identity(
+        uid=visit.uid("mount", mount.accessor),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="mount",
+        native_id=mount.accessor,
+        name=mount.path,
+        track="machine",
+        enabled=True,
+        provider_managed=True,
+        console=False,
+        observed_at=at,
+        unknown={"created_at": "a mount carries no time of creation", "last_active_at": ONLY_AUDIT},
+    )
+
+
+def secret(visit: Visit, mount: Mount, path: str, answer: Json, at: datetime) -> Credential | None:
+    """Tell a KV secret by the metadata of its current version; None when it has no version, so no secret.
+
+    `updated_time` would move with a change of labels too, so a rotation is the creation of the current version.
+    """
+    current = answer.get("current_version") or 0
+    if not current:
+        return None
+    version: Json = (answer.get("versions") or {}).get(str(current)) or {}
+    deletion = when(version.get("deletion_time"))
+    gone = bool(version.get("destroyed")) or (deletion is not None and deletion <= at)
+    return Credential(
+        uid=visit.uid("secret", mount.path + path),
+        identity_uid=visit.uid("mount", mount.accessor),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="secret",
+        enabled=not gone,
+        created_at=when(version.get("created_time") or answer.get("updated_time")),
+        expires_at=None if gone else deletion,
+        observed_at=at,
+        unknown={"last_used_at": ONLY_AUDIT},
+    )
+
+
+def database_role(visit: Visit, mount: Mount, name: str, answer: Json, at: datetime) -> Credential:
+    """Tell a static database account by its last rotation."""
+    rotated = when(answer.get("last_vault_rotation"))
+    return Credential(
+        uid=visit.uid("database-role", f"{mount.accessor}:{name}"),
+        identity_uid=visit.uid("mount", mount.accessor),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="database-role",
+        enabled=True,
+        created_at=rotated,
+        ttl_s=answer.get("rotation_period") or None,
+        observed_at=at,
+        unknown={"last_used_at": ONLY_AUDIT} | ({} if rotated else {"created_at": "the server names no rotation"}),
+    )
+
+
+def certificate(visit: Visit, mount: Mount, serial: str, answer: Json, *, revoked: bool | None) -> Credential:
+    """Tell an issued certificate; `revoked` is None when the list of revocations could not be read."""
+    unknown = {"last_used_at": "a certificate is used without its issuer"}
+    if revoked is None:
+        unknown["enabled"] = "the list of revoked certificates could not be read"
+    return Credential(
+        uid=visit.uid("certificate", f"{mount.accessor}:{serial}"),
+        identity_uid=visit.uid("mount", mount.accessor),
+        provider=PROVIDER,
+        scope=visit.scope,
+        kind="certificate",
+        enabled=None if revoked is None else not revoked,
+        created_at=when(answer["not_before"]),
+        expires_at=when(answer["not_after"]),
+        observed_at=visit.now(),
+        unknown=unknown,
+    )
+
+
+def opened(answer: Json) -> Json:
+    """Read `cert/<serial>` in the words of OpenBao's `certs/detailed`. Raises ValueError when it holds no certificate."""
+    parsed = x509.load_pem_x509_certificate(str(answer.get("certificate", "")).encode())
+    return {
+        "common_name": parsed.subject.rfc4514_string(),
+        "issuer": parsed.issuer.rfc4514_string(),
+        "not_before": parsed.not_valid_before_utc.isoformat(),
+        "not_after": parsed.not_valid_after_utc.isoformat(),
+        "revocation_time": answer.get("revocation_time") or 0,
+    }
+
+
+def tagged(metadata: Mapping[str, str], *, own: bool) -> dict[str, str]:
+    """Metadata as tags, with a mark on the identity that reads, so that our own house is recognised."""
+    return {**metadata, "countersign": "self"} if own else dict(metadata)
+
+
+def _issued(answer: Json) -> datetime | None:
+    if text := answer.get("issue_time"):
+        return instant(text)
+    seconds = answer.get("creation_time")
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

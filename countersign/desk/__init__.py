@@ -1,0 +1,87 @@
+"""The place where people work on tickets: one small port, and one file per tracker that speaks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from countersign.errors import CountersignError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from countersign.remediation import Draft
+
+Standing = Literal["open", "closed"]
+
+
+class DeskError(CountersignError):
+    """The desk did not do one thing, and certainly did not do it by half (a 409 or 429, a ticket that is gone)."""
+
+
+class DeskRefusedError(DeskError):
+    """The desk refuses us as we are configured (400, 401, 403, 404): going on would only repeat it."""
+
+
+class AnswerLostError(DeskError):
+    """The answer was cut off or was a 5xx: a create may have happened, so it is looked up before it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket as the desk tells it: a claim, not evidence."""
+
+    id: str
+    """With the desk's name in front, such as `local:12`."""
+    key: str
+    state: Standing
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a ticket's history."""
+
+    at: datetime
+    actor: str
+    """Who, by the desk's own word."""
+    what: Literal["created", "updated", "commented", "opened", "closed"]
+    text: str
+
+
+class Desk(Protocol):
+    """What every tracker must do. All methods raise DeskError; `id` is Ticket.id."""
+
+    @property
+    def target(self) -> str:
+        """Name of this desk in the outbox; two projects are two targets."""
+        ...
+
+    def find(self, key: str) -> Ticket | None:
+        """Return the ticket of a key: the open one, else the newest closed one, else None."""
+        ...
+
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
+        """Return which of these tickets are closed, and since when, in few calls for many tickets."""
+        ...
+
+    def create(self, key: str, draft: Draft) -> Ticket:
+        """Make a ticket; never repeats a create whose answer was lost."""
+        ...
+
+    def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (a ticket's id is called id)
+        """Replace title, body, assignee, severity and due date; does so silently where the desk can."""
+        ...
+
+    def comment(self, id: str, text: str) -> None:  # noqa: A002  (as above)
+        """Add a comment that people are told about."""
+        ...
+
+    def transition(self, id: str, state: Standing) -> None:  # noqa: A002  (as above)
+        """Open or close it; already being so is no error."""
+        ...
+
+    def history(self, id: str) -> tuple[Entry, ...]:  # noqa: A002  (as above)
+        """Return what happened to it, oldest first."""
+        ...

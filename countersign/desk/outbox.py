@@ -1,0 +1,144 @@
+"""Carry out a plan at a desk so that a crash at any point neither loses a ticket nor makes a second one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError
+from countersign.remediation import REOPEN_WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from countersign.desk import Desk
+    from countersign.remediation import Action, Draft
+    from countersign.state import State
+
+
+Done = Literal["created", "updated", "closed", "reopened", "unchanged", "rolled-up", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one action."""
+
+    key: str
+    ticket: str | None
+    """The desk's id; None: there is none, or none we know of."""
+    action: Done
+    error: str | None = None
+
+
+def reread(desk: Desk, state: State) -> None:
+    """Ask the desk which of our open tickets people closed, and note it in the ledger; to be done before planning."""
+    ours = [row.ticket for row in state.tickets(desk.target) if row.state == "open" and row.ticket is not None]
+    state.said_closed(desk.target, dict(desk.closed(ours)) if ours else {})
+
+
+def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
+    actions: Iterable[Action], desk: Desk, state: State, *, as_of: datetime, evidence: str, digest: str
+) -> tuple[Receipt, ...]:
+    """Carry out a plan that `State.apply` has put on file, and return a receipt for each action, in order.
+
+    `evidence` (path) and `digest` (of its statement) go into each ticket. A DeskError fails one action; after
+    DeskRefusedError no further call is made. What failed is planned again next night.
+    """
+    proof = f"Evidence: {evidence} ({digest})"
+    state.recover(desk.target)
+    receipts: list[Receipt] = []
+    stopped: str | None = None
+    carried: dict[str, str | None] = {}
+    for action in actions:
+        if action.kind == "unchanged":
+            receipt = Receipt(action.key, action.ticket, "unchanged")
+        elif action.kind == "rolled-up":
+            receipt = Receipt(action.key, carried.get(action.under or ""), "rolled-up")
+        elif stopped is not None:
+            receipt = Receipt(action.key, action.ticket, "failed", f"not tried: {stopped}")
+        else:
+            try:
+                receipt = _DO[action.kind](action, desk, state, as_of, proof)
+            except DeskError as error:
+                receipt = Receipt(action.key, action.ticket, "failed", error.message)
+                if isinstance(error, DeskRefusedError):
+                    stopped = error.message
+        carried[action.key] = receipt.ticket
+        receipts.append(receipt)
+    return tuple(receipts)
+
+
+def _create(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+    draft = _proved(action, proof)
+    if not state.take(desk.target, action.key):
+        return Receipt(action.key, None, "unchanged", "another process is opening it")
+    done: Done
+    try:
+        found = desk.find(action.key)
+        if found is not None and found.closed_at is not None and as_of - found.closed_at > REOPEN_WINDOW:
+            draft = replace(draft, replaces=found.id)
+        if found is None or found.id == draft.replaces:
+            ticket, done = desk.create(action.key, draft), "created"
+        else:
+            # A create of ours whose answer was lost, or an older ledger's ticket: either way it is this one.
+            ticket, done = found, "reopened" if found.state == "closed" else "updated"
+            desk.transition(found.id, "open")
+            desk.update(found.id, draft)
+    except AnswerLostError:
+        state.settle(desk.target, action.key, "unknown")
+        raise
+    except DeskError:
+        state.settle(desk.target, action.key, "claimed")
+        raise
+    state.settle(desk.target, action.key, "open", ticket=ticket.id, digest=action.digest, commented_at=as_of)
+    return Receipt(action.key, ticket.id, done)
+
+
+def _update(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+    ticket = _ticket(action)
+    desk.update(ticket, _proved(action, proof))
+    if action.comment is None:
+        state.settle(desk.target, action.key, "open", digest=action.digest)
+    else:
+        # On file first: a comment lost in a crash is better than one told twice; the body says it all anyway.
+        state.settle(desk.target, action.key, "open", digest=action.digest, commented_at=as_of)
+        desk.comment(ticket, f"{action.comment}\n{proof}")
+    return Receipt(action.key, ticket, "updated")
+
+
+def _reopen(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+    ticket = _ticket(action)
+    desk.transition(ticket, "open")
+    desk.update(ticket, _proved(action, proof))
+    state.reopened(desk.target, action.key, digest=action.digest, at=as_of)
+    desk.comment(ticket, f"{action.comment}\n{proof}")
+    return Receipt(action.key, ticket, "reopened")
+
+
+def _close(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+    ticket = action.ticket
+    if ticket is None:
+        # Claimed by a run that died: it may have got as far as creating it.
+        found = desk.find(action.key)
+        ticket = None if found is None else found.id
+    if ticket is not None:
+        desk.comment(ticket, f"{action.comment}\n{proof}")
+        desk.transition(ticket, "closed")
+    state.settle(desk.target, action.key, "closed", ticket=ticket, closed_at=as_of, said_closed_at=None)
+    return Receipt(action.key, ticket, "closed")
+
+
+_DO = {"create": _create, "update": _update, "reopen": _reopen, "close": _close}
+
+
+def _proved(action: Action, proof: str) -> Draft:
+    if action.draft is None:
+        raise ValueError(f"a plan to {action.kind} {action.key} needs a draft")
+    return replace(action.draft, body=f"{action.draft.body}\n\n{proof}")
+
+
+def _ticket(action: Action) -> str:
+    if action.ticket is None:
+        raise ValueError(f"a plan to {action.kind} {action.key} needs its ticket")
+    return action.ticket

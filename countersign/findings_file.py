@@ -1,0 +1,139 @@
+"""`findings.parquet`: one row per finding of a run, with its facts and the call and time behind each; made and read here."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import orjson
+
+from countersign.expectation import expectations
+from countersign.facts import opened
+from countersign.finding import Failing, Known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from countersign.finding import Transition
+    from countersign.register.records import Register
+
+NAME = "findings.parquet"
+BATCH = 10_000
+_LEDGER = {
+    "fingerprint": "VARCHAR", "control": "VARCHAR", "subject": "VARCHAR", "subject_kind": "VARCHAR", "identity": "VARCHAR", "identity_name": "VARCHAR",
+    "provider": "VARCHAR", "partner": "VARCHAR", "accountable": "VARCHAR", "severity": "VARCHAR", "reason": "VARCHAR", "state": "VARCHAR",
+    "first_seen": "TIMESTAMP", "since": "TIMESTAMP", "due": "TIMESTAMP", "closed_at": "TIMESTAMP", "reopened": "BIGINT", "excepted": "VARCHAR",
+    "excepted_until": "TIMESTAMP", "unobserved_since": "TIMESTAMP",
+}  # fmt: skip
+
+
+def source_scope(source: str) -> str:
+    """Name the scope under which the ledger keeps findings about a source itself: seen whenever the source was tried."""
+    return f"source/{source}"
+
+
+def failing(database: Path, register: Register) -> Iterator[Failing]:
+    """Yield what fails in this run, from the `failures` table of its database; due dates follow the register's service levels."""
+    clocks = {record.id: record.clock for record in expectations()}
+    spans: dict[str, timedelta | None] = {
+        control: getattr(register.controls[control].slas, clock) if control in register.controls else None
+        for control, clock in clocks.items()
+    }
+    columns = (
+        "fingerprint, control, subject, subject_kind, identity, identity_name, provider, "
+        "CASE WHEN subject_kind = 'scope' THEN 'source/' || split_part(subject, ':source/', 2) ELSE scope END, "
+        "partner, accountable, severity, reason, facts_digest, excepted, timezone('UTC', excepted_until)"
+    )
+    with opened(database) as db:
+        cursor = db.execute(f"SELECT {columns} FROM failures ORDER BY control, subject")
+        while rows := cursor.fetchmany(BATCH):
+            for row in rows:
+                (
+                    fingerprint, control, subject, subject_kind, identity, name, provider, scope, partner, accountable, severity, reason, digest,
+                    excepted, until,
+                ) = row  # fmt: skip
+                yield Failing(
+                    fingerprint=fingerprint, control=control, subject=subject, subject_kind=subject_kind, identity=identity, identity_name=name,
+                    provider=provider, scope=scope, partner=partner, accountable=accountable, severity=severity, reason=reason,
+                    facts_digest=digest, due_span=spans.get(control), excepted=excepted, excepted_until=until,
+                )  # fmt: skip
+
+
+def unknown(database: Path, standing: Sequence[Known]) -> frozenset[str]:
+    """Return the fingerprints among the standing findings whose subject is there, but whose verdict is unknown in this run."""
+    if not standing:
+        return frozenset()
+    records = {record.id: record for record in expectations()}
+    found: set[str] = set()
+    with opened(database) as db:
+        _load(db, "standing", {"fingerprint": "VARCHAR", "control": "VARCHAR", "subject": "VARCHAR"}, (
+            {"fingerprint": row.fingerprint, "control": row.control, "subject": row.subject} for row in standing
+        ))  # fmt: skip
+        for control in sorted({row.control for row in standing} & records.keys()):
+            record = records[control]
+            kinds = ", ".join(f"'{kind}'" for kind in record.subjects)
+            query = f"""
+                SELECT s.fingerprint FROM standing s JOIN facts f ON f.subject = s.subject AND f.subject_kind IN ({kinds})
+                WHERE s.control = ? AND ("{record.population}" IS NULL OR ("{record.population}" AND "{record.holds.column}" IS NULL))"""
+            found.update(row[0] for row in db.execute(query, [control]).fetchall())
+    return frozenset(found)
+
+
+def write(path: Path, database: Path, transitions: Iterable[Transition], last: Path | None) -> None:
+    """Write every finding that stands or was resolved in this run; facts of one that could not be looked at come from `last`."""
+    with opened(database) as db:
+        _load(db, "ledger", _LEDGER | {"event": "VARCHAR"}, (_row(transition) for transition in transitions))
+        if last is None:
+            db.execute(
+                "CREATE OR REPLACE TABLE last AS SELECT NULL::VARCHAR AS fingerprint, NULL::JSON AS facts, NULL::JSON AS sources WHERE FALSE"
+            )
+        else:
+            db.execute(
+                "CREATE OR REPLACE VIEW last AS SELECT fingerprint, facts, sources FROM read_parquet(?)".replace("?", _text(str(last)))
+            )
+        db.execute(f"""
+            COPY (
+                SELECT l.*, coalesce(f.scope, split_part(l.subject, ':', 2)) AS scope,
+                       coalesce(f.facts, last.facts, '{{}}') AS facts, coalesce(f.sources, last.sources, '[]') AS sources
+                FROM ledger l LEFT JOIN failures f USING (fingerprint) LEFT JOIN last USING (fingerprint)
+                ORDER BY l.control, l.subject
+            ) TO {_text(str(path))} (FORMAT parquet, COMPRESSION zstd)""")
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a findings file, times with their zone, `facts` and `sources` decoded."""
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'")
+        times = ", ".join(f"timezone('UTC', {name}) AS {name}" for name, kind in _LEDGER.items() if kind == "TIMESTAMP")
+        cursor = db.execute(f"SELECT * REPLACE ({times}) FROM read_parquet(?)", [str(path)])
+        names = [column[0] for column in cursor.description or ()]
+        while rows := cursor.fetchmany(BATCH):
+            for row in rows:
+                found = dict(zip(names, row, strict=True))
+                found["facts"] = orjson.loads(found["facts"])
+                found["sources"] = orjson.loads(found["sources"])
+                yield found
+
+
+def _row(transition: Transition) -> dict[str, object]:
+    after = transition.after
+    return {name: getattr(after, name) for name in _LEDGER} | {"event": transition.kind}
+
+
+def _load(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: Iterable[dict[str, object]]) -> None:
+    # By way of a file: DuckDB reads half a million rows from JSON in a second, and takes minutes to insert them one by one.
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        for row in rows:
+            file.write(orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+        file.flush()
+        spec = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items()) + "}"
+        db.execute(
+            f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM read_json(?, format='newline_delimited', columns={spec})", [file.name]
+        )
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

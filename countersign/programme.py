@@ -1,0 +1,371 @@
+"""Loads the customer's programme folder: `countersign.yaml` and the register beside it, with every problem said at once."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from countersign import document
+from countersign.document import Document, Path_, meant
+from countersign.errors import ConfigError, Problem, Where
+from countersign.register.fields import AccountId, Period, Slug, at_least_one, refusal, shape
+from countersign.register.load import load_register
+from countersign.register.records import Entry, Register
+
+FILE = "countersign.yaml"
+
+_SECRET_KEY = re.compile(
+    r"(?i)(?:.*[_-])?(?:secret|password|passwd|pwd|token|credentials?|(?:secret|api|private|access)[_-]?(?:id|key)(?:[_-]id)?)"
+)
+_LATER_DESKS = ("jira", "servicenow", "github", "gitlab", "request_tracker")
+_ENVIRONMENT = {
+    "aws": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the workload's own identity",
+    "vault": "VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID",
+    "state": "PGPASSWORD or a file named by PGPASSFILE",
+}
+
+
+def _web_address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, port_ok = urlsplit(""), False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_ok or parts.query or parts.fragment:
+        raise refusal("is not a web address", "write https://host:port, without a query")
+    return text
+
+
+SourceName = Annotated[
+    str,
+    AfterValidator(
+        shape(r"[a-z0-9][a-z0-9-]{0,63}", "is not a name for a source", "use lower-case letters, digits and dashes, such as aws-main")
+    ),
+]
+Address = Annotated[str, AfterValidator(_web_address)]
+Region = Annotated[str, AfterValidator(shape(r"[a-z]{2}(-[a-z]+)+-\d", "is not an AWS region", "write it as eu-west-2"))]
+RoleName = Annotated[
+    str,
+    AfterValidator(
+        shape(
+            r"(?:arn:aws[a-z-]*:iam::(?:\{account\}|[0-9]{12}):role/)?[\w+=,.@/-]{1,512}",
+            "is not the name of a role",
+            "write the role's name, or its ARN with {account} in place of the account number",
+        )
+    ),
+]
+
+
+Signer = Annotated[
+    str, AfterValidator(shape(r"[a-z][a-z0-9+.-]*:\S.*", "is not a signer", 'write "file:keys/evidence.pem", or the URI of a key service'))
+]
+
+
+class AwsSource(Entry):
+    """AWS accounts that are read with one role; the credentials to assume it come from the SDK's own chain."""
+
+    name: SourceName
+    provider: Literal["aws"] = "aws"
+    accounts: Annotated[tuple[AccountId, ...], BeforeValidator(at_least_one)]
+    organization: bool = False
+    """Read all member accounts: not in this version."""
+    regions: Annotated[tuple[Region, ...], BeforeValidator(at_least_one)]
+    """The first one is where STS is called."""
+    role: RoleName | None = None
+    """Name of the role, or its ARN with `{account}`; None: read with the credentials at hand."""
+    external_id: str | None = None
+    """Sent when the role is assumed. It is no secret."""
+    endpoint: Address | None = None
+    """None: AWS itself."""
+
+
+class VaultAuth(Entry):
+    """How to log in to Vault; what is secret about it comes from the environment."""
+
+    method: Literal["token", "approle", "kubernetes", "jwt"] = "token"
+    mount: str | None = None
+    """None: a mount with the method's name."""
+    role: str | None = None
+    jwt_file: str | None = None
+    """Absolute path; None: where Kubernetes puts it."""
+
+
+class VaultSource(Entry):
+    """A Vault or OpenBao server."""
+
+    name: SourceName
+    provider: Literal["vault"] = "vault"
+    address: Address
+    namespace: str | None = None
+    """Where to log in; None: the root."""
+    namespaces: tuple[str, ...] = ()
+    """Further namespaces to read."""
+    auth: VaultAuth = Field(default_factory=VaultAuth)
+    ca: str | None = None
+    """Absolute path of a PEM file; None: the machine's own authorities."""
+
+
+class FilesSource(Entry):
+    """A folder of exports made with the vendors' own tools."""
+
+    name: SourceName
+    provider: Literal["files"] = "files"
+    path: Path
+
+
+Source = AwsSource | VaultSource | FilesSource
+
+
+class Desk(Entry):
+    """Where tickets go."""
+
+    kind: Literal["local"] = "local"
+
+
+class Limits(Entry):
+    """When a run's result is too odd to act on, and how much it may do at once."""
+
+    max_new_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """More new findings than this share of all: nothing is changed."""
+    max_gone_share: Annotated[float, Field(ge=0, le=1)] = 0.3
+    tickets_per_run: Annotated[int, Field(ge=1)] = 200
+
+
+class EvidenceConfig(Entry):
+    """Where evidence is kept and what signs it."""
+
+    store: Path
+    signer: Signer
+    """`file:` with an absolute path, or the URI of a key service."""
+    retention: Period = "P7Y"
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """Everything the customer wrote, ready to use: paths are absolute."""
+
+    folder: Path
+    customer: str
+    state: str
+    """SQLAlchemy URL."""
+    evidence: EvidenceConfig
+    sources: tuple[Source, ...]
+    desk: Desk
+    limits: Limits
+    register: Register
+    digest: str
+    """`sha256:...` of countersign.yaml as it lies on disk."""
+
+
+def load(folder: Path) -> Programme:
+    """Read `countersign.yaml` and `register/` of a folder; raises ConfigError with all problems of both."""
+    folder = folder.absolute()
+    problems: list[Problem] = []
+    data = None
+    if (folder / FILE).exists():
+        data = document.read_bytes(folder / FILE, FILE, problems)
+    else:
+        fix = "name the programme folder with -p DIR, or write one with `countersign init DIR`"
+        problems.append(Problem(Where(FILE), "", "is missing", fix))
+    written = None if data is None else document.parse(data, FILE, problems)
+    settings = None if written is None else _settings(written, folder, problems)
+    register = None
+    try:
+        register = load_register(folder / "register")
+    except ConfigError as error:
+        problems.extend(error.problems)
+    if settings is not None and register is not None and written is not None and settings.customer != register.customer.id:
+        fix = f"write `customer: {register.customer.id}`, or correct the id in register/customer.yaml"
+        problems.append(written.problem(("customer",), "is not the customer of the register", fix))
+    if problems or data is None or settings is None or register is None:
+        raise ConfigError(tuple(problems))
+    return Programme(
+        folder=folder,
+        customer=settings.customer,
+        state=settings.state,
+        evidence=settings.evidence,
+        sources=settings.sources,
+        desk=settings.desk,
+        limits=settings.limits,
+        register=register,
+        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
+    )
+
+
+def today_in(register: Register, at: datetime) -> date:
+    """Return the day of the customer's calendar at an instant: what `today` means to the register's dates."""
+    return register.today(at)
+
+
+class _Settings(Entry):
+    """The file `countersign.yaml`, once its sources are read and its paths made absolute."""
+
+    customer: Slug
+    state: str
+    evidence: EvidenceConfig
+    sources: tuple[Source, ...] = ()
+    desk: Desk = Field(default_factory=Desk)
+    limits: Limits = Field(default_factory=Limits)
+
+
+def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Settings | None:
+    secrets = tuple(_secrets(written, written.data, ()))
+    found: list[Problem] = []
+    sources = tuple(_sources(written, folder, found))
+    data = {key: value for key, value in written.data.items() if key != "sources"}
+    evidence, desk = data.get("evidence"), data.get("desk")
+    if isinstance(data.get("state"), str):
+        data["state"] = _state(written, folder, found)
+    if isinstance(evidence, Mapping):
+        data["evidence"] = _evidence(evidence, folder)
+    if isinstance(desk, Mapping) and desk.get("kind") in _LATER_DESKS:
+        found.append(written.problem(("desk", "kind"), "is not in this version", "use `kind: local`"))
+        del data["desk"]
+    settings = written.build(_Settings, found, data=data)
+    said = {problem.field for problem in secrets}
+    found = [*secrets, *(problem for problem in found if problem.field not in said)]
+    problems.extend(sorted(found, key=lambda problem: problem.where.line or 0))
+    return settings if settings is None or found else settings.model_copy(update={"sources": sources})
+
+
+def _secrets(written: Document, value: object, path: Path_) -> Iterator[Problem]:
+    """Find secrets that are written out: by the key's name, or as the user part of an address."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _secrets(written, inner, (*path, key))
+    elif isinstance(value, tuple):
+        for index, inner in enumerate(value):
+            yield from _secrets(written, inner, (*path, index))
+    elif path and isinstance(path[-1], str) and (_SECRET_KEY.fullmatch(path[-1]) or _has_password(value)):
+        source = written.data.get("sources")
+        holder = source[path[1]] if path[0] == "sources" and isinstance(source, tuple) and isinstance(path[1], int) else None
+        subject = path[0] if holder is None else holder.get("provider") if isinstance(holder, Mapping) else None
+        instead = _ENVIRONMENT.get(str(subject), "the environment variable of the tool that needs it")
+        fix = f"take it out (and replace the secret, if this file was ever shared); use {instead}"
+        yield written.problem(path, "holds a secret, and secrets are never written here", fix, "literal-secret")
+
+
+def _has_password(value: object) -> bool:
+    if not isinstance(value, str) or value.startswith("sqlite:"):
+        return False
+    scheme, slashes, rest = value.partition("://")
+    if not slashes:
+        return False
+    asked = re.split("[?&]", rest)[1:]
+    # not urlsplit: a password with / or # in it would hide from that
+    user, at, _ = rest.rpartition("@")
+    return bool(at and (scheme.startswith("http") or ":" in user)) or any(_SECRET_KEY.fullmatch(part.partition("=")[0]) for part in asked)
+
+
+def _evidence(evidence: Mapping[str, object], folder: Path) -> dict[str, object]:
+    changed = dict(evidence)
+    store, signer = evidence.get("store"), evidence.get("signer")
+    if isinstance(store, str):
+        changed["store"] = folder / store
+    if isinstance(signer, str) and signer.startswith("file:") and len(signer) > len("file:"):
+        changed["signer"] = f"file:{folder / signer.removeprefix('file:')}"
+    return changed
+
+
+def _sources(written: Document, folder: Path, problems: list[Problem]) -> Iterator[Source]:
+    given = written.data.get("sources")
+    if not isinstance(given, tuple) or not given:
+        message, fix = "is not a list of sources", "list at least one source, such as `- {name: exports, provider: files, path: exports/}`"
+        problems.append(written.problem(("sources",), message, fix))
+        return
+    names: dict[object, int] = {}
+    for index, data in enumerate(given):
+        source = _source(written, folder, index, data, problems)
+        name = data.get("name") if isinstance(data, Mapping) else None
+        if name is not None and names.setdefault(name, index) != index:
+            message = f"is the name of another source too, on line {written.where(('sources', names[name])).line}"
+            problems.append(written.problem(("sources", index, "name"), message, "give each source its own name"))
+        if source is not None:
+            yield source
+
+
+_MODELS: dict[str, type[Source]] = {"aws": AwsSource, "vault": VaultSource, "files": FilesSource}
+_LATER = ("azure", "gcp")
+
+
+def _source(written: Document, folder: Path, index: int, data: object, problems: list[Problem]) -> Source | None:
+    at: Path_ = ("sources", index)
+    if not isinstance(data, Mapping):
+        problems.append(written.problem(at, "is not a source", "write {name: ..., provider: ...}"))
+        return None
+    provider = data.get("provider")
+    model = _MODELS.get(provider) if isinstance(provider, str) else None
+    if model is None:
+        problems.append(_no_provider(written, (*at, "provider"), provider))
+        return None
+    if data.get("organization") is True:
+        message = "is not in this version"
+        problems.append(written.problem((*at, "organization"), message, "list the account numbers under `accounts`"))
+        return None
+    source = written.build(model, problems, data=_absolute(data, folder), at=at)
+    if source is not None:
+        before = len(problems)
+        problems.extend(_source_problems(written, at, source))
+        return source if len(problems) == before else None
+    return None
+
+
+def _no_provider(written: Document, path: Path_, provider: object) -> Problem:
+    if provider in _LATER:
+        fix = "export it with the vendor's own tool and read the export with `provider: files`"
+        return written.problem(path, f"{provider} is not in this version", fix)
+    close = meant(provider, (*_MODELS, *_LATER)) if isinstance(provider, str) else None
+    fix = f"use one of {', '.join(_MODELS)}" if close is None else f"did you mean `{close}`?"
+    return written.problem(path, "is missing" if provider is None else "is not a provider that can be read", fix)
+
+
+def _absolute(data: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """Make the paths of a source absolute: they are meant from the programme folder, wherever the command runs."""
+    changed = dict(data)
+    path, ca, auth = data.get("path"), data.get("ca"), data.get("auth")
+    if isinstance(path, str):
+        changed["path"] = folder / path
+    if isinstance(ca, str):
+        changed["ca"] = str(folder / ca)
+    if isinstance(auth, Mapping) and isinstance(auth.get("jwt_file"), str):
+        changed["auth"] = {**auth, "jwt_file": str(folder / str(auth["jwt_file"]))}
+    return changed
+
+
+def _source_problems(written: Document, at: Path_, source: Source) -> Iterator[Problem]:
+    """Find what one field alone cannot show."""
+    if isinstance(source, AwsSource) and len(set(source.accounts)) < len(source.accounts):
+        yield written.problem((*at, "accounts"), "names an account twice", "name each account once")
+    fixed = re.match(r"arn:[^:]*:iam::([0-9]{12}):", source.role or "") if isinstance(source, AwsSource) else None
+    if isinstance(source, AwsSource) and fixed and {fixed[1]} != set(source.accounts):
+        yield written.problem((*at, "role"), "is the ARN of a role in one account only", "write {account} in place of the account number")
+    auth = source.auth if isinstance(source, VaultSource) else VaultAuth()
+    if auth.method in {"kubernetes", "jwt"} and auth.role is None:
+        yield written.problem((*at, "auth", "role"), f"is missing, and the method {auth.method} needs it", "add the role to log in with")
+    if auth.method == "jwt" and auth.jwt_file is None:
+        yield written.problem((*at, "auth", "jwt_file"), "is missing, and the method jwt needs it", "name the file that holds the JWT")
+
+
+def _state(written: Document, folder: Path, problems: list[Problem]) -> str:
+    """Return the URL, with an absolute path where it is SQLite."""
+    text = str(written.data["state"])
+    scheme, _, rest = text.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest.partition("?")[0]) > 1:
+        path, mark, query = rest.removeprefix("/").partition("?")
+        return f"sqlite:///{folder / path}{mark}{query}"
+    if scheme == "postgresql+psycopg" and rest:
+        return text
+    if scheme in {"sqlite", "sqlite+pysqlite"}:
+        fix = "write sqlite:///state.db (three slashes: a path from the programme folder)"
+        problems.append(written.problem(("state",), "is not the address of an SQLite file", fix))
+    else:
+        close = " (postgresql:// needs its driver named)" if scheme in {"postgres", "postgresql"} else ""
+        fix = f"write sqlite:///state.db, or postgresql+psycopg://host/database{close}"
+        problems.append(written.problem(("state",), "is not a database that can be used", fix))
+    return text

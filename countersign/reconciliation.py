@@ -1,0 +1,376 @@
+"""One night, from reading to sealed evidence: read, judge, plan, seal the intent, act, seal the receipts.
+
+The steps are methods so that a Prefect flow can put its tasks around the reading; `reconcile` runs them in threads.
+A crash anywhere leaves the staged evidence behind; the next run seals it as a failed entry of the chain.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import orjson
+
+from countersign import findings_file, report, results, run_evidence
+from countersign.clock import stamp
+from countersign.desk import outbox
+from countersign.desk.local import LocalDesk
+from countersign.errors import CountersignError, ReadError, ScopeDeniedError
+from countersign.evidence import signer, statement
+from countersign.evidence.store import FolderStore, Log, Staging
+from countersign.expectation import expectations
+from countersign.facts import build, register_tables, write_register
+from countersign.finding import Seen, Transition, guard, life
+from countersign.inventory import Reading, collect, spool, unread
+from countersign.judge import Judgement, judge
+from countersign.key_lookup import needs_id
+from countersign.reading import ReadRequest, Scope, connector
+from countersign.remediation import Action, Night, plan, scan_looks_wrong
+from countersign.results import RunResult, state_of
+from countersign.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from countersign.desk.outbox import Receipt
+    from countersign.finding import Known
+    from countersign.programme import Programme
+
+KIND = "reconcile"
+SUMMARY = ("open", "new", "resolved", "reopened", "unobserved", "excepted")
+THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdicts of a run and where its failing subjects are."""
+
+    readings: tuple[Reading, ...]
+    judgement: Judgement
+    database: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run means for the ledger and the desk, before anything is written there."""
+
+    transitions: tuple[Transition, ...]
+    actions: tuple[Action, ...]
+    stopped: str | None
+    """The run guard's reason to change nothing; None: go on."""
+
+
+class Reconciliation:
+    """One run of one programme; a context manager that holds the programme's lock and seals what happened, whatever happens.
+
+    `as_of` None: the moment it starts. `slot` names what the run is the run of (a scheduled time), so that a second
+    start of the same slot does nothing; None: a run of its own. `only` limits it to sources of those names.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run may be told, all optional
+        self,
+        programme: Programme,
+        *,
+        as_of: datetime | None = None,
+        slot: str | None = None,
+        only: Sequence[str] = (),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell: Callable[[str], None] = lambda _message: None,
+    ) -> None:
+        self.programme = programme
+        self.clock = clock
+        self.tell = tell
+        self.started = clock()
+        self.as_of = as_of or self.started
+        self.run = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.slot = slot or self.run
+        self.sources = tuple(source for source in programme.sources if not only or source.name in only)
+        self.earlier: RunResult | None = None
+        """The result of the slot's earlier run, when there is nothing to do."""
+        self._only = tuple(only)
+        self._open = ExitStack()
+        unknown = set(only) - {source.name for source in programme.sources}
+        if unknown:
+            raise CountersignError(
+                f"there is no source called {', '.join(sorted(unknown))}", fix=f"use one of: {', '.join(s.name for s in programme.sources)}"
+            )
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._signer = signer.load(self.programme.evidence.signer)
+            self.state = stack.enter_context(State(self.programme.state))
+            stack.enter_context(self.state.lock(f"reconcile {self.run} (pid {os.getpid()})", self.started))
+            self.store = FolderStore(self.programme.evidence.store, origin=self.programme.customer)
+            self._seal_interrupted()
+            claim = self.state.claim_slot(
+                self.run, customer=self.programme.customer, kind=KIND, slot=self.slot, as_of=self.as_of, now=self.started
+            )
+            self.run, self.as_of = claim.run.run, claim.run.as_of
+            if claim.outcome == "done":
+                self.earlier = run_evidence.earlier(self.programme.evidence.store, claim.run)
+            else:
+                self.work = self.programme.folder / ".work"
+                shutil.rmtree(self.work, ignore_errors=True)
+                self.work.mkdir(mode=0o700)
+                stack.callback(shutil.rmtree, self.work, ignore_errors=True)
+                self.staging = stack.enter_context(self.store.stage(self.run))
+                self.folder = self.staging.folder
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is not None and self.earlier is None and self.staging.held:
+                self._seal_failed(self.staging, self.run, self.slot, self.started, f"{type(error).__name__}: {error}")
+        finally:
+            self._open.close()
+
+    @cached_property
+    def desk(self) -> LocalDesk:
+        """The desk that the programme names."""
+        return LocalDesk(self.state.engine, self.clock)
+
+    def scopes(self) -> tuple[tuple[Scope, ...], tuple[Reading, ...]]:
+        """List the scopes to read, and readings for the sources that could not even list theirs."""
+        found: list[Scope] = []
+        lost: list[Reading] = []
+        for source in self.sources:
+            try:
+                found += connector(source.provider).scopes(source)
+            except ReadError as error:
+                lost.append(self.settle(Scope(source.name, source.provider, source.name), error))
+        return tuple(found), tuple(lost)
+
+    def read(self, scope: Scope) -> Reading:
+        """Read one scope into the run's spool; raises ScopeDeniedError or ReadError, after which `settle` says so."""
+        (source,) = (source for source in self.sources if source.name == scope.source)
+        request = ReadRequest(
+            source=source, scope=scope, run=self.run, now=self.clock, needs_id=needs_id(self.programme.register, self.as_of)
+        )
+        reading = spool(connector(source.provider).read(request), scope, self.work, self.folder / "observations")
+        self.tell(f"read {scope.provider} {scope.name}: {reading.identities} identities, {reading.credentials} credentials")
+        return reading
+
+    def settle(self, scope: Scope, error: BaseException) -> Reading:
+        """Turn a scope that could not be read into a reading that says so."""
+        denied = isinstance(error, ScopeDeniedError)
+        operation = error.operation if isinstance(error, ReadError) else "read"
+        message = error.message.removeprefix(f"{operation}: ") if isinstance(error, ReadError) else f"{type(error).__name__}: {error}"
+        now = self.clock()
+        self.tell(f"could not read {scope.provider} {scope.name}: {operation}: {message}")
+        return unread(scope, "denied" if denied else "failed", operation, message, self.started, now, self.work)
+
+    def judge(self, readings: Iterable[Reading]) -> Judged:
+        """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
+        inventory = self.folder / "inventory"
+        settled = collect(readings, self.work, inventory)
+        self.tell("judging")
+        tables = register_tables(self.programme, self.as_of)
+        write_register(tables, inventory)
+        database = self.work / "run.duckdb"
+        build(database, inventory, tables, settled)
+        judgement = judge(database, expectations(), settled)
+        _write(self.folder / "expectations" / "suite.json", judgement.validated.suite)
+        _write(self.folder / "expectations" / "validation.json", judgement.validated.result)
+        return Judged(settled, judgement, database)
+
+    def plan(self, judged: Judged) -> Planned:
+        """Decide what changes in the ledger and at the desk; writes only into the staged evidence."""
+        known = self.state.known()
+        failing = findings_file.failing(judged.database, self.programme.register)
+        unknown = findings_file.unknown(judged.database, [row for row in known.values() if row.state != "resolved"])
+        seen = _seen(judged.readings)
+        controls = frozenset(result.id for result in judged.judgement.results)
+        transitions = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))
+        outbox.reread(self.desk, self.state)
+        tickets = self.state.tickets(self.desk.target)
+        night = Night(
+            customer=self.programme.customer,
+            as_of=self.as_of,
+            budget=self.programme.limits.tickets_per_run,
+            advice={record.id: record.remedy for record in expectations()},
+        )
+        stopped = self._guard(known, transitions)
+        if stopped is not None:
+            transitions, actions = (), (scan_looks_wrong(stopped, tickets, night),)
+        else:
+            actions = tuple(plan([t.after for t in transitions], tickets, seen, night))
+        planned = Planned(transitions, actions, stopped)
+        findings_file.write(self.folder / findings_file.NAME, judged.database, transitions, self._last_findings())
+        _write(self.folder / "results.json", {
+            "run": self.run, "as_of": stamp(self.as_of), "state": state_of(judged.readings), "sources": results.sources(judged.readings),
+            "controls": results.controls(judged.judgement.results),
+        })  # fmt: skip
+        _write(self.folder / "plan.json", {
+            "stopped": stopped,
+            "transitions": [{"fingerprint": t.after.fingerprint, "event": t.kind} for t in transitions if t.kind != "still"],
+            "tickets": [{"key": a.key, "action": a.kind, "ticket": a.ticket, "control": a.control, "partner": a.partner} for a in actions],
+        })  # fmt: skip
+        report.write(self.folder / "report.html", report.Page(
+            customer=self.programme.register.customer.name, run=self.run, as_of=self.as_of, state=state_of(judged.readings), stopped=stopped,
+            people={person.id: person.name for person in self.programme.register.people.values()},
+            partners={partner.id: partner.name for partner in self.programme.register.partners.values()},
+            sources=results.sources(judged.readings), controls=results.controls(judged.judgement.results), records=expectations(),
+            suite=judged.judgement.validated.suite, validation=judged.judgement.validated.result,
+            events=Counter(t.kind for t in transitions), actions=Counter(a.kind for a in actions),
+            findings=self.folder / findings_file.NAME,
+        ))  # fmt: skip
+        return planned
+
+    def act(self, planned: Planned) -> tuple[Receipt, ...]:
+        """Seal the intent, write the ledger and claim the tickets in one transaction, then write to the desk."""
+        intent = self.store.seal_intent(self.staging, self._statement(KIND, {"intent": "what plan.json lists"}), self._signer)
+        self.state.apply(self.run, planned.transitions, at=self.as_of, target=self.desk.target, actions=planned.actions)
+        return outbox.carry_out(planned.actions, self.desk, self.state, as_of=self.as_of, evidence=f"run {self.run}", digest=intent)
+
+    def record(self, judged: Judged, planned: Planned, receipts: Sequence[Receipt]) -> RunResult:
+        """Seal the run into the chain and say what it came to."""
+        state = state_of(judged.readings)
+        tickets = dict.fromkeys(("created", "updated", "closed", "reopened", "unchanged", "rolled-up", "failed"), 0)
+        for receipt in receipts:
+            tickets[receipt.action] += 1
+        _write(self.folder / "tickets.json", [
+            {"key": r.key, "ticket": r.ticket, "action": r.action, "error": r.error} for r in receipts
+        ])  # fmt: skip
+        findings = {name: count for name, count in self.state.summary(self.run).items() if name in SUMMARY}
+        said = run_evidence.settled(judged, findings, tickets, planned.stopped)
+        sealed = self.store.seal(self.staging, self._statement(KIND, said), self._signer)
+        self.state.finish_run(self.run, state, now=self.clock(), evidence=sealed.path.name, statement_digest=sealed.statement_digest)
+        return RunResult(
+            run=self.run,
+            kind=KIND,
+            slot=self.slot,
+            state=state,
+            as_of=self.as_of,
+            evidence=sealed.path,
+            statement_digest=sealed.statement_digest,
+            sources=results.sources(judged.readings),
+            controls=results.controls(judged.judgement.results),
+            findings=findings,
+            tickets=tickets,
+            guard=planned.stopped,
+            errors=tuple(f"{receipt.key}: {receipt.error}" for receipt in receipts if receipt.action == "failed"),
+        )
+
+    def _guard(self, known: Mapping[str, Known], transitions: Sequence[Transition]) -> str | None:
+        kinds = Counter(transition.kind for transition in transitions)
+        limits = self.programme.limits
+        return guard(
+            new=kinds["new"],
+            gone=kinds["resolved"],
+            open_before=sum(row.state != "resolved" for row in known.values()),
+            total=sum(count for kind, count in kinds.items() if kind not in ("resolved", "unobserved")),
+            max_new_share=limits.max_new_share,
+            max_gone_share=limits.max_gone_share,
+            first_run=not known,
+        )
+
+    def _statement(self, kind: str, said: Mapping[str, object]) -> Callable[[Log], dict[str, object]]:
+        def build_statement(log: Log) -> dict[str, object]:
+            return statement.build(
+                run=self.run,
+                kind=kind,
+                slot=self.slot,
+                started=self.started,
+                finished=self.clock(),
+                subjects=log.subjects,
+                predicate_extra=run_evidence.about(self.programme, self.as_of, self._only) | said,
+                log=log.entry(),
+            )
+
+        return build_statement
+
+    def _seal_interrupted(self) -> None:
+        """Put what dead runs left behind into the chain, as failed entries, before this run adds its own."""
+        for folder in self.store.interrupted():
+            with self.store.adopt(folder.name) as staging:
+                began = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+                self._seal_failed(
+                    staging, folder.name, None, min(began, self.started), "interrupted: the process died before it sealed the run"
+                )
+        head = next(reversed(tuple(self.store.entries())), None)
+        for run in self.state.runs():
+            if run.state == "running" and head is not None and run_evidence.run_of(head.path) == run.run:
+                # It died between sealing and saying so in the ledger.
+                ended = run_evidence.state_of(head.path)
+                self.state.finish_run(run.run, ended, now=self.started, evidence=head.path.name, statement_digest=head.statement_digest)
+
+    def _seal_failed(self, staging: Staging, run: str, slot: str | None, began: datetime, why: str) -> None:
+        _write(staging.folder / "failure.json", {"run": run, "why": why, "at": stamp(self.clock())})
+
+        def build_statement(log: Log) -> dict[str, object]:
+            return statement.build(
+                run=run,
+                kind="failed",
+                slot=slot,
+                started=began,
+                finished=self.clock(),
+                subjects=log.subjects,
+                predicate_extra=run_evidence.about(self.programme, self.as_of, self._only) | {"state": "failed", "error": why},
+                log=log.entry(),
+            )
+
+        sealed = self.store.seal(staging, build_statement, self._signer)
+        self.tell(f"run {run} failed and is on file as {sealed.path.name}: {why}")
+        if any(row.run == run for row in self.state.runs()):
+            self.state.finish_run(run, "failed", now=self.clock(), evidence=sealed.path.name, statement_digest=sealed.statement_digest)
+
+    def _last_findings(self) -> Path | None:
+        names = (run.evidence for run in self.state.runs() if run.evidence is not None)
+        files = (self.programme.evidence.store / name / findings_file.NAME for name in names)
+        return next((file for file in files if file.exists()), None)
+
+
+def reconcile(
+    programme: Programme,
+    as_of: datetime | None = None,
+    *,
+    slot: str | None = None,
+    only: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _message: None,
+) -> RunResult:
+    """Run one night here and now, reading scopes in a few threads; the same as the flow, without Prefect.
+
+    Raises CountersignError when the run cannot start or cannot be judged; what was read is then sealed as a failed entry.
+    """
+    with Reconciliation(programme, as_of=as_of, slot=slot, only=only, tell=tell) as run:
+        if run.earlier is not None:
+            return run.earlier
+        scopes, lost = run.scopes()
+
+        def read(scope: Scope) -> Reading:
+            try:
+                return run.read(scope)
+            except Exception as error:  # noqa: BLE001 - whatever one source does, the others go on
+                return run.settle(scope, error)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            readings = (*lost, *pool.map(read, scopes))
+        judged = run.judge(readings)
+        planned = run.plan(judged)
+        return run.record(judged, planned, run.act(planned))
+
+
+def _seen(readings: Iterable[Reading]) -> Seen:
+    """List what was read whole. A source's own scope is always seen: that it could not be read is what was found out."""
+    found: set[tuple[str, str]] = set()
+    for reading in readings:
+        found.add((reading.scope.provider, findings_file.source_scope(reading.scope.source)))
+        if reading.state == "complete" and not reading.passed_over:
+            found.add((reading.scope.provider, reading.scope.name))
+    return frozenset(found)
+
+
+def _write(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))

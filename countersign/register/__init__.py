@@ -1,0 +1,1 @@
+"""The register: accountability as code, owned by the customer."""

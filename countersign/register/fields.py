@@ -1,0 +1,164 @@
+"""The kinds of value in the customer's files, and what is said when one is wrong (never the value itself)."""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from countersign import clock
+from countersign.document import meant
+
+KINDS = (
+    "aws_access_key",
+    "password",
+    "entra_secret",
+    "entra_certificate",
+    "gcp_key",
+    "vault_secret_id",
+    "vault_token",
+    "vault_secret",
+    "vault_database_role",
+)
+"""Kinds of credential that a policy may name."""
+
+
+def refusal(message: str, fix: str, rule: str = "syntax") -> PydanticCustomError:
+    """Make the error that the loader turns into a Problem; neither sentence may hold the value."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "fix": fix, "rule": rule})
+
+
+def shape(pattern: str, message: str, fix: str) -> Callable[[str], str]:
+    """Make a validator that takes only text of this pattern."""
+    compiled = re.compile(pattern)
+
+    def matches(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise refusal(message, fix)
+        return text
+
+    return matches
+
+
+def _date(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise refusal("is not a day of the calendar", "write year-month-day, such as 2026-12-31")
+
+
+def _span(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        try:
+            return clock.duration(value)
+        except (ValueError, OverflowError):
+            pass
+    raise refusal("is not a duration of days or shorter units", "write an ISO 8601 duration, such as P90D, PT12H or PT15M")
+
+
+def _period(text: str) -> str:
+    if not clock.is_period(text):
+        raise refusal("is not a period", "write an ISO 8601 period, such as P7Y or P18M")
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise refusal("is not a known time zone", "write a name of the IANA list, such as Europe/London or UTC") from None
+    return text
+
+
+def _account(value: object) -> object:
+    if isinstance(value, int):
+        raise refusal("is an account number without quotes, which loses leading zeros", 'quote it, such as "012345678901"')
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{12}", value):
+        return value
+    raise refusal("is not an AWS account number", "write its 12 digits in quotes")
+
+
+def _kind(text: str) -> str:
+    if text not in KINDS:
+        close = meant(text, KINDS)
+        known = f"use one of {', '.join(KINDS)}"
+        raise refusal("is not a kind of credential that a policy can name", known if close is None else f"did you mean `{close}`? {known}")
+    return text
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def at_least_one(value: object) -> object:
+    """Refuse an empty list."""
+    if value == ():
+        raise refusal("is an empty list", "list at least one")
+    return value
+
+
+def single(value: object) -> object:
+    """Refuse a list where exactly one accountable person is wanted."""
+    if isinstance(value, tuple):
+        raise refusal(
+            "names more than one, and exactly one person is accountable", "keep one name; others can be under C or I", "raci-accountable"
+        )
+    return value
+
+
+_ID_FIX = "begin with a letter or digit and use only letters, digits, dot, dash, underscore (at most 64)"
+_REF_FIX = "write a person's id, a partner's id, or partner/person (such as acme/pavel)"
+_PATTERN = r"[a-z][a-z0-9-]*:[^\s:]+:[a-z][a-z-]*/\S(?:.*\S)?"
+
+Day = Annotated[date, BeforeValidator(_date)]
+Span = Annotated[timedelta, BeforeValidator(_span)]
+Period = Annotated[str, AfterValidator(_period), WithJsonSchema({"type": "string", "format": "duration"})]
+AccountId = Annotated[str, BeforeValidator(_account), WithJsonSchema({"type": "string", "pattern": "^[0-9]{12}$"})]
+Slug = Annotated[
+    str,
+    AfterValidator(shape(r"[a-z0-9][a-z0-9._-]{0,63}", "is not an id", f"{_ID_FIX}, in lower case")),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}),
+]
+EntryId = Annotated[
+    str,
+    AfterValidator(shape(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "is not an id", _ID_FIX)),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}),
+]
+Ref = Annotated[
+    str,
+    AfterValidator(shape(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?", "is not a name", _REF_FIX)),
+    WithJsonSchema({"type": "string"}),
+]
+Refs = Annotated[
+    tuple[Ref, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+CredentialKind = Annotated[str, AfterValidator(_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
+NamePattern = Annotated[
+    str, AfterValidator(shape(r".*[^*?\s].*", "matches every name", "write the part that only this party's names have, such as acme-*"))
+]
+IdentityPattern = Annotated[
+    str,
+    AfterValidator(
+        shape(
+            _PATTERN,
+            "is not a pattern of identities",
+            'write "provider:scope:kind/name", such as "aws:*:user/acme-backup"; only scope and name may hold *',
+        )
+    ),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PATTERN}$"}),
+]
+FileName = Annotated[
+    str, AfterValidator(shape(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "is not a file name", "name a file that lies beside this one"))
+]
+Zone = Annotated[str, AfterValidator(_zone)]

@@ -1,0 +1,344 @@
+"""The register's records: who owns, delivers and answers for what, as the customer wrote it.
+
+Attribute names are the keys of the YAML files. A field that `register check` demands may still be None here, so that a
+night's run works with a register that breaks a rule.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from countersign.errors import Where
+from countersign.register.fields import (
+    AccountId,
+    CredentialKind,
+    Day,
+    EntryId,
+    FileName,
+    IdentityPattern,
+    NamePattern,
+    Period,
+    Ref,
+    Refs,
+    Slug,
+    Span,
+    Zone,
+    single,
+)
+
+EXPIRY_REQUIRED = ("vault_secret_id", "vault_token", "entra_secret", "entra_certificate", "gcp_key")
+"""Kinds that must have an expiry where a policy does not say (`expiry_required: None`)."""
+
+STEPS = ("provision", "rotate", "review", "revoke")
+"""The life-cycle steps of every control."""
+
+EntryKind = Literal["customer", "person", "partner", "control", "workload", "exception"]
+
+
+class Entry(BaseModel):
+    """What all records have in common: frozen, no unknown keys, no guessing of types, values kept out of error texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class Footprint(Entry):
+    """How a party's identities are recognised, besides registration."""
+
+    aws_accounts: tuple[AccountId, ...] = ()
+    """Account numbers of 12 digits, in quotes."""
+    entra_tenants: tuple[str, ...] = ()
+    gcp_projects: tuple[str, ...] = ()
+    oidc_issuers: tuple[str, ...] = ()
+    email_domains: tuple[str, ...] = ()
+    name_patterns: tuple[NamePattern, ...] = ()
+    """Names of identities, with `*` for any characters."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags or labels that mark an identity as this party's; any one of them is enough."""
+
+
+class Customer(Entry):
+    """The organisation that carries the risk."""
+
+    id: Slug
+    name: str
+    timezone: Zone = "UTC"
+    """Days of the register (expiries, contract ends) begin and end in this zone."""
+    holidays: str | None = None
+    """Country code whose public holidays pause business hours; None: none do."""
+    footprint: Footprint = Field(default_factory=Footprint)
+    """The customer's own accounts, tenants and issuers."""
+
+
+class Person(Entry):
+    """Somebody of the customer's."""
+
+    id: EntryId
+    name: str
+    email: str | None = None
+    active: bool
+    """False once the person has left: keep the entry, so that what they owned stays visible."""
+
+
+class Policy(Entry):
+    """Limits for one track; None: no limit is set, so nothing is judged by it."""
+
+    max_idle: Span | None = None
+    max_ttl: Span | None = None
+    overlap: Span | None = None
+    """How long two credentials of one identity may be active together."""
+    review_every: Span | None = None
+    mfa: Literal["required"] | None = None
+    rotate_within: dict[CredentialKind, Span] = Field(default_factory=dict)
+    expiry_required: tuple[CredentialKind, ...] | None = None
+    """Kinds that must have an expiry; None: the kinds in EXPIRY_REQUIRED."""
+    grace: Span = timedelta(minutes=15)
+    """How long providers take to show a use (last used stays empty for minutes)."""
+
+
+class Policies(Entry):
+    """People and machines are judged by separate policies."""
+
+    human: Policy
+    machine: Policy
+
+
+class Contract(Entry):
+    """What was agreed with a partner; None: the contract does not say."""
+
+    reference: str
+    starts: Day
+    ends: Day | None = None
+    """Last day; None: open-ended."""
+    evidence_retention: Period | None = None
+    notify_within: Span | None = None
+    direct_evidence_access: bool | None = None
+    """Whether the customer may read the partner's evidence itself."""
+
+
+class Contacts(Entry):
+    """Whom to call at a partner."""
+
+    escalation: tuple[str, ...] = ()
+    """In the order in which they are called."""
+    security: str | None = None
+
+
+class Partner(Entry):
+    """An outside organisation that delivers part of the identity programme."""
+
+    id: Slug
+    name: str
+    contract: Contract
+    contacts: Contacts = Field(default_factory=Contacts)
+    footprint: Footprint = Field(default_factory=Footprint)
+
+
+class Owners(Entry):
+    """The three owner layers of a control."""
+
+    business: Ref | None = None
+    technical: Ref | None = None
+    operational: Ref | None = None
+
+
+class Answers(Entry):
+    """The four questions every control answers: who approves, implements, monitors, revokes."""
+
+    approves: Ref | None = None
+    implements: Ref | None = None
+    monitors: Refs = ()
+    """One name or a list."""
+    revokes: Ref | None = None
+
+
+class Step(Entry):
+    """One life-cycle step: R does it, A is accountable, C is asked, I is told."""
+
+    R: Ref | None = None
+    A: Annotated[Ref | None, BeforeValidator(single)] = None
+    """Exactly one active customer person."""
+    C: Refs = ()
+    I: Refs = ()  # noqa: E741 the key is called I in every RACI table
+
+
+class Raci(Entry):
+    """Who does what, for each life-cycle step; None: not said."""
+
+    provision: Step | None = None
+    rotate: Step | None = None
+    review: Step | None = None
+    revoke: Step | None = None
+
+
+class Slas(Entry):
+    """Service levels of a control; None: not agreed."""
+
+    detect: Span | None = None
+    escalate: Span | None = None
+    rotate: Span | None = None
+    revoke: Span | None = None
+
+
+class Control(Entry):
+    """A control and who delivers it."""
+
+    control: Slug
+    objective: str | None = None
+    owners: Owners = Field(default_factory=Owners)
+    answers: Answers = Field(default_factory=Answers)
+    raci: Raci = Field(default_factory=Raci)
+    fallback: Ref | None = None
+    """Customer person who acts when everybody else fails to."""
+    slas: Slas = Field(default_factory=Slas)
+    evidence: tuple[str, ...] = ()
+
+
+class Workload(Entry):
+    """A registered, partner-owned use of identities."""
+
+    workload: EntryId
+    partner: Slug | None = None
+    owner: Ref | None = None
+    backup_owner: Ref | None = None
+    purpose: str | None = None
+    environment: str | None = None
+    expires: Day | None = None
+    """Last day it may be used."""
+    identities: tuple[IdentityPattern, ...] = ()
+    """Patterns `provider:scope:kind/name`; scope and name may hold `*`."""
+
+
+class RegisteredException(Entry):
+    """A finding that the customer accepts for a time."""
+
+    exception: EntryId
+    control: Slug
+    subject: str
+    reason: str | None = None
+    compensating_control: str | None = None
+    exit_criteria: str | None = None
+    requested_by: Ref | None = None
+    approved_by: Ref | None = None
+    expires: Day
+    """Last day it holds."""
+    approval: FileName | None = None
+    """File with the approver's signature, beside this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry is written."""
+
+    file: str
+    line: int
+    fields: dict[str, int] = field(default_factory=dict)
+    """Dotted field to 1-based line."""
+
+
+class Register(Entry):
+    """The whole register, by id."""
+
+    customer: Customer
+    people: dict[str, Person] = Field(default_factory=dict)
+    external_people: tuple[str, ...] = ()
+    """Partners whose people may be named, as `partner/person`; they may operate, never approve."""
+    teams: dict[str, str] = Field(default_factory=dict)
+    """Team to address; teams may be responsible, consulted or informed, never accountable."""
+    policies: Policies
+    partners: dict[str, Partner] = Field(default_factory=dict)
+    controls: dict[str, Control] = Field(default_factory=dict)
+    workloads: dict[str, Workload] = Field(default_factory=dict)
+    exceptions: dict[str, RegisteredException] = Field(default_factory=dict)
+    digest: str
+    """`sha256:...` over the names and bytes of all files of the register."""
+    places: dict[tuple[str, str], Place] = Field(default_factory=dict, repr=False, exclude=True)
+
+    def where(self, kind: EntryKind, entry_id: str, dotted_field: str = "") -> Where:
+        """Return the place of a field of an entry, or of the nearest thing around it that is written down.
+
+        The customer's own entry holds `people`, `policies`, `teams` and `external_people`. A register that was not
+        loaded from files has no lines.
+        """
+        place = self.places.get((kind, entry_id))
+        if place is None:
+            return Where("register")
+        while dotted_field and dotted_field not in place.fields:
+            dotted_field = dotted_field.rpartition(".")[0]
+        return Where(place.file, place.fields.get(dotted_field, place.line))
+
+    def live(self, ref: str | None) -> Person | None:
+        """Return the customer's person of this id while they are active, else None (also for partners' people)."""
+        person = self.people.get(ref or "")
+        return person if person is not None and person.active else None
+
+    def party(self, ref: str | None) -> str | None:
+        """Return the partner that a name stands for (`acme` or `acme/pavel`), or None where it is the customer's."""
+        if ref is None or ref in self.people:
+            return None
+        head, slash, _ = ref.partition("/")
+        return head if slash or head in self.partners else None
+
+    def today(self, at: datetime) -> date:
+        """Return the day of the customer's calendar at an instant."""
+        return at.astimezone(ZoneInfo(self.customer.timezone)).date()
+
+    def end_of(self, day: date) -> datetime:
+        """Return the instant (UTC) when a day of the customer's calendar is over: an entry that expires on it ends then."""
+        midnight = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(self.customer.timezone))
+        return midnight.astimezone(UTC)
+
+
+class PartnerName(Entry):
+    """Who a partner's file is about."""
+
+    id: Slug
+    name: str
+
+
+class PartnerFile(Entry):
+    """A file of `register/partners/`."""
+
+    partner: PartnerName
+    contract: Contract
+    contacts: Contacts = Field(default_factory=Contacts)
+    footprint: Footprint = Field(default_factory=Footprint)
+
+
+class CustomerName(Entry):
+    """The `customer` of `register/customer.yaml`."""
+
+    id: Slug
+    name: str
+    timezone: Zone = "UTC"
+    holidays: str | None = None
+
+
+class ExternalPeople(Entry):
+    """A partner whose people may be named as `partner/person`."""
+
+    partner: Slug
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, dict) else value
+
+
+_ONE_PARTNER = ExternalPeople.model_json_schema()
+_ONE_OR_MORE_PARTNERS = {"anyOf": [_ONE_PARTNER, {"type": "array", "items": _ONE_PARTNER}]}
+
+
+class CustomerFile(Entry):
+    """The file `register/customer.yaml`."""
+
+    customer: CustomerName
+    people: tuple[Person, ...]
+    external_people: Annotated[tuple[ExternalPeople, ...], BeforeValidator(_listed), WithJsonSchema(_ONE_OR_MORE_PARTNERS)] = ()
+    """One `{partner: id}`, or a list of them."""
+    teams: dict[EntryId, str] = Field(default_factory=dict)
+    """Team to address, for names under R, C and I that are no person."""
+    policies: Policies
+    footprint: Footprint = Field(default_factory=Footprint)
+    """The customer's own accounts, tenants and issuers, in the shape of a partner's footprint."""

@@ -1,0 +1,101 @@
+"""Writes a commented programme folder to start from, which loads and passes the register check as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from string import Template
+
+from countersign.errors import ConfigError, Problem, Where
+
+_TEMPLATES = Path(__file__).parent / "template"
+
+OBJECTIVES = {
+    "named-owner": "Every partner and machine identity has somebody of ours who answers for it.",
+    "owner-live": "Nobody who has left is still the owner of an identity.",
+    "workload-registered": "Every identity that a partner uses belongs to a registered workload.",
+    "expiry-declared": "Every workload has an end, no later than its contract's.",
+    "rotation-age": "Credentials are replaced before they are old enough to matter.",
+    "credential-expiry": "Credentials that can expire by themselves do.",
+    "expired-but-enabled": "What has expired is switched off.",
+    "overlap-too-long": "The old credential goes soon after the new one has come.",
+    "inactive": "What nobody uses does not stay open.",
+    "contract-ended": "Access ends with the contract that it was given for.",
+    "unconditioned-trust": "Outside parties get in only under a condition that names them.",
+    "unknown-third-party": "Nobody outside is trusted whom we do not know.",
+    "human-mfa": "People log in with more than a password.",
+    "over-privileged": "Machines and partners' people are no administrators.",
+    "source-unobserved": "What should be read is read, every night.",
+}
+"""Controls that a new programme begins with, and what each is for."""
+
+
+def init(folder: Path, *, customer: str = "example") -> tuple[Path, ...]:
+    """Write a programme folder with its evidence key, and return the files written, sorted.
+
+    `folder` may exist, as long as nothing in it would be overwritten. Everything is made beside it first and then moved,
+    so that a failure leaves nothing half-written. Raises ConfigError, or EvidenceError when the key cannot be made.
+    """
+    from countersign.evidence.signer import keygen  # noqa: PLC0415 cryptography is slow to import and only needed here
+
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", customer) is None:
+        raise _refused(folder, "the customer's id does not fit", "use lower-case letters, digits and dashes, such as northwind")
+    existing = folder.is_dir()
+    if not existing and os.path.lexists(folder):
+        raise _refused(folder, "there is a file of this name", "name a folder that does not exist, or an empty one")
+    try:
+        home = folder if existing else folder.absolute().parent
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".countersign-init-", dir=home) as temporary:
+            made = Path(temporary) / "programme"
+            _write(made, customer)
+            keygen(made / "keys" / "evidence.pem")
+            written = sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
+            if existing:
+                _move_into(made, folder)
+            else:
+                made.rename(folder)
+    except OSError as error:
+        raise _refused(folder, f"it cannot be written: {error.strerror}", "check the folder's permissions and free space") from error
+    return tuple(folder / path for path in written)
+
+
+def _refused(folder: Path, message: str, fix: str) -> ConfigError:
+    return ConfigError((Problem(Where(str(folder)), "", message, fix),))
+
+
+def _write(made: Path, customer: str) -> None:
+    shutil.copytree(_TEMPLATES, made, ignore=shutil.ignore_patterns("control.yaml", "gitignore"), copy_function=shutil.copyfile)
+    for path in made.rglob("*.*"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(Template(text).substitute(customer=customer), encoding="utf-8")
+    shutil.copyfile(_TEMPLATES / "gitignore", made / ".gitignore")
+    for name in ("register/exceptions", "exports"):
+        (made / name).mkdir()
+        (made / name / ".gitkeep").touch()  # version control keeps no empty folder
+    (made / "register" / "controls").mkdir()
+    control = Template((_TEMPLATES / "control.yaml").read_text(encoding="utf-8"))
+    for name, objective in OBJECTIVES.items():
+        path = made / "register" / "controls" / f"{name}.yaml"
+        path.write_text(control.substitute(control=name, objective=objective), encoding="utf-8")
+
+
+def _move_into(made: Path, folder: Path) -> None:
+    """Move all entries into a folder that exists, or none."""
+    entries = sorted(made.iterdir())
+    taken = [entry.name for entry in entries if os.path.lexists(folder / entry.name)]
+    if taken:
+        fix = "name another folder, or move these away first"
+        raise _refused(folder, f"it already holds {', '.join(taken)}, and nothing is overwritten", fix)
+    moved: list[Path] = []
+    try:
+        for entry in entries:
+            entry.rename(folder / entry.name)
+            moved.append(entry)
+    except OSError:
+        for entry in moved:
+            (folder / entry.name).rename(entry)
+        raise

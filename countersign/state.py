@@ -1,0 +1,372 @@
+"""What must survive between nights: runs, the ledger of findings, and the outbox of tickets."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from countersign.clock import stamp
+from countersign.errors import CountersignError
+from countersign.finding import Known
+from countersign.remediation import TicketRow
+from countersign.schema import finding_events, findings, holder, open_engine, runs, tickets, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from countersign.finding import Transition
+    from countersign.remediation import Action, TicketState
+
+RunState = Literal["running", "complete", "partial", "failed"]
+
+BATCH = 5_000
+PROGRAMME_LOCK = 0x5C5_0002
+"""PostgreSQL advisory lock that one run at a time holds; the database's own, so one database serves one programme."""
+_SHARED = tuple(
+    Known._fields.index(name)
+    for name in ("control", "subject_kind", "provider", "scope", "partner", "accountable", "severity", "state", "last_seen_run")
+)
+_ENDED: tuple[TicketState, ...] = ("closed",)
+
+
+class StateBusyError(CountersignError):
+    """Another process runs this programme right now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run as the ledger knows it."""
+
+    run: str
+    customer: str
+    kind: str
+    """`reconcile`, `drill`, ..."""
+    slot: str
+    """What the run is the run of, such as `2026-11-22`: one sound run per slot."""
+    as_of: datetime
+    state: RunState
+    started: datetime
+    finished: datetime | None
+    """None: it runs, or it died."""
+    evidence: str | None
+    statement_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What came of asking for a slot, and the run that has it."""
+
+    outcome: Literal["claimed", "done", "adopted"]
+    """`done`: the slot had its run, there is nothing to do. `adopted`: a run died in it; go on under its id and as_of."""
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A finding with the ticket that carries it."""
+
+    finding: Known
+    ticket: str | None
+    """The desk's id; None: no ticket, or none confirmed yet."""
+
+
+class State:
+    """The state database at a URL, SQLite or PostgreSQL; a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        self._write = writing(self.engine)
+        self._insert = postgresql.insert if self.engine.dialect.name == "postgresql" else _sqlite_insert
+        self.locked = False
+        """Whether this object holds the programme lock, so that every other claimant is dead."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def lock(self, owner: str, now: datetime) -> Iterator[None]:
+        """Hold the programme for one run; a process that dies lets go by dying.
+
+        Raises StateBusyError, naming who holds it and since when, when another process does.
+        """
+        if self.engine.dialect.name == "sqlite":
+            held = _file_lock(f"{self.engine.url.database}.lock", f"{owner} since {stamp(now)}")
+        else:
+            held = self._advisory_lock(owner, now)
+        with held:
+            self.locked = True
+            try:
+                yield
+            finally:
+                self.locked = False
+
+    @contextmanager
+    def _advisory_lock(self, owner: str, now: datetime) -> Iterator[None]:
+        # Its own connection, outside the pool and outside transactions: the server drops the lock when it breaks.
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.detach()
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(PROGRAMME_LOCK))):
+                row = connection.execute(sa.select(holder.c.owner, holder.c.since)).first()
+                raise _busy("an unknown owner" if row is None else f"{row.owner} since {stamp(row.since)}")
+            upsert = postgresql.insert(holder).values(id=1, owner=owner, since=now)
+            connection.execute(upsert.on_conflict_do_update(index_elements=["id"], set_={"owner": owner, "since": now}))
+            yield
+
+    def claim_slot(self, run: str, *, customer: str, kind: str, slot: str, as_of: datetime, now: datetime) -> Claim:  # noqa: PLR0913  (one row)
+        """Claim a slot for a run, under the programme lock.
+
+        A running row of the same kind belongs to a dead process, since we hold the lock: in this slot it is adopted, in
+        another it is marked failed. A failed run leaves its slot free. Raises CountersignError without the lock.
+        """
+        if not self.locked:
+            raise CountersignError("a slot can only be claimed under the programme lock")
+        mine = (runs.c.customer == customer) & (runs.c.kind == kind)
+        with self._write.begin() as connection:
+            connection.execute(sa.update(runs).where(mine, runs.c.state == "running", runs.c.slot != slot).values(state="failed"))
+            row = connection.execute(sa.select(runs).where(mine, runs.c.slot == slot, runs.c.state != "failed")).first()
+            if row is not None:
+                earlier = Run(**row._mapping)  # noqa: SLF001  (SQLAlchemy's public face has an underscore here)
+                return Claim("adopted" if earlier.state == "running" else "done", earlier)
+            fresh = Run(
+                run=run, customer=customer, kind=kind, slot=slot, as_of=as_of, state="running", started=now, finished=None, evidence=None,
+                statement_digest=None,
+            )  # fmt: skip
+            connection.execute(sa.insert(runs).values({name: getattr(fresh, name) for name in Run.__slots__}))
+        return Claim("claimed", fresh)
+
+    def finish_run(self, run: str, state: RunState, *, now: datetime, evidence: str | None, statement_digest: str | None) -> None:
+        """Record how a run ended and where its evidence is."""
+        values = {"state": state, "finished": now, "evidence": evidence, "statement_digest": statement_digest}
+        with self._write.begin() as connection:
+            connection.execute(sa.update(runs).where(runs.c.run == run).values(values))
+
+    def runs(self) -> tuple[Run, ...]:
+        """List all runs, latest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(runs).order_by(runs.c.started.desc(), runs.c.run.desc()))
+            return tuple(Run(**row._mapping) for row in rows)  # noqa: SLF001  (as above)
+
+    def known(self) -> dict[str, Known]:
+        """Load the ledger of findings by fingerprint, resolved ones included."""
+        return {row.fingerprint: row for row in self._rows(sa.select(findings))}
+
+    def findings(
+        self, *, control: str | None = None, partner: str | None = None, state: str | None = None, run: str | None = None
+    ) -> tuple[Listed, ...]:
+        """List findings, worst and oldest first; each filter that is None lets everything through.
+
+        `state` is `open`, `excepted`, `resolved` or `unobserved`. `run` keeps what that run changed, or saw as the last one.
+        """
+        latest = sa.select(sa.func.max(tickets.c.id)).group_by(tickets.c.key)
+        query = (
+            sa.select(findings, tickets.c.ticket)
+            .outerjoin(tickets, (tickets.c.key == findings.c.ticket_key) & tickets.c.id.in_(latest))
+            .order_by(
+                sa.case({"critical": 0, "high": 1, "medium": 2, "low": 3}, value=findings.c.severity, else_=4),
+                findings.c.since,
+                findings.c.fingerprint,
+            )
+        )
+        if control is not None:
+            query = query.where(findings.c.control == control)
+        if partner is not None:
+            query = query.where(findings.c.partner == partner)
+        if state == "unobserved":
+            query = query.where(findings.c.unobserved_since.is_not(None))
+        elif state is not None:
+            query = query.where(findings.c.state == state)
+        if run is not None:
+            touched = sa.select(finding_events.c.fingerprint).where(finding_events.c.run == run)
+            query = query.where((findings.c.last_seen_run == run) | findings.c.fingerprint.in_(touched))
+        with self.engine.connect() as connection:
+            return tuple(Listed(Known._make(row[:-1]), row[-1]) for row in connection.execute(query))
+
+    def summary(self, run: str) -> dict[str, int]:
+        """Count what stands (`open`, `excepted`, `unobserved`) and what the run did (`new`, `resolved`, `reopened`, ...)."""
+        counts = dict.fromkeys(("open", "new", "resolved", "reopened", "unobserved", "excepted"), 0)
+        with self.engine.connect() as connection:
+            done = sa.select(finding_events.c.event, sa.func.count()).where(finding_events.c.run == run).group_by(finding_events.c.event)
+            counts.update({row[0]: row[1] for row in connection.execute(done)})
+            standing = sa.select(findings.c.state, sa.func.count()).where(findings.c.state != "resolved").group_by(findings.c.state)
+            counts.update({"open": 0, "excepted": 0})
+            counts.update({row[0]: row[1] for row in connection.execute(standing)})
+            unread = sa.select(sa.func.count()).where(findings.c.unobserved_since.is_not(None))
+            counts["unobserved"] = connection.scalar(unread) or 0
+        return counts
+
+    def events(self, fingerprint: str) -> tuple[tuple[datetime, str, str], ...]:
+        """Return the life of one finding as (when, run, event), oldest first."""
+        query = (
+            sa.select(finding_events.c.at, finding_events.c.run, finding_events.c.event)
+            .where(finding_events.c.fingerprint == fingerprint)
+            .order_by(finding_events.c.at, finding_events.c.event)
+        )
+        with self.engine.connect() as connection:
+            return tuple((row.at, row.run, row.event) for row in connection.execute(query))
+
+    def apply(self, run: str, transitions: Iterable[Transition], *, at: datetime, target: str, actions: Iterable[Action] = ()) -> None:
+        """Write what a run found and claim the tickets it wants, in one transaction.
+
+        `at` is the run's as_of. Done again for the same run it changes nothing, so it may be repeated after any crash.
+        """
+        actions = tuple(actions)
+        joins = {fingerprint: action.key for action in actions for fingerprint in action.joins}
+        with self._write.begin() as connection:
+            looked = self._write_findings(connection, run, transitions, joins, at)
+            if looked:
+                # One statement instead of half a million rows: whatever stands and was not missed was seen.
+                stands = (findings.c.state != "resolved") & findings.c.unobserved_since.is_(None)
+                connection.execute(sa.update(findings).where(stands).values(last_seen_run=run))
+            if joins:
+                moved = sa.update(findings).where(findings.c.fingerprint == sa.bindparam("_print")).values(ticket_key=sa.bindparam("_key"))
+                connection.execute(moved, [{"_print": fingerprint, "_key": key} for fingerprint, key in joins.items()])
+            for action in actions:
+                if action.kind == "create":
+                    self._claim(connection, run, action, target, at)
+
+    def _write_findings(
+        self, connection: Connection, run: str, transitions: Iterable[Transition], joins: dict[str, str], at: datetime
+    ) -> bool:
+        """Upsert changed rows (a joining ticket's key at once, taken out of `joins`) and append their events."""
+        upsert = self._insert(findings)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["fingerprint"],
+            set_={name: upsert.excluded[name] for name in Known._fields[1:]},
+        )
+        append = self._insert(finding_events).on_conflict_do_nothing()
+        looked = False
+        stream = iter(transitions)
+        while batch := list(islice(stream, BATCH)):
+            looked = True
+            changed = [transition for transition in batch if transition.after is not transition.before]
+            rows = []
+            for transition in changed:
+                row = transition.after._asdict()
+                row["ticket_key"] = joins.pop(transition.after.fingerprint, transition.after.ticket_key)
+                rows.append(row)
+            if rows:
+                connection.execute(upsert, rows)
+            events = [
+                {"run": run, "fingerprint": transition.after.fingerprint, "event": transition.kind, "at": at}
+                for transition in changed
+                if transition.kind != "still"
+            ]
+            if events:
+                connection.execute(append, events)
+        return looked
+
+    def _claim(self, connection: Connection, run: str, action: Action, target: str, at: datetime) -> None:
+        mine = (tickets.c.target == target) & (tickets.c.key == action.key)
+        if action.draft is not None and action.draft.replaces is not None:
+            # People closed it too long ago to be reopened: its row makes way for the next ticket's.
+            old = mine & (tickets.c.ticket == action.draft.replaces) & tickets.c.state.not_in(_ENDED)
+            connection.execute(sa.update(tickets).where(old).values(state="closed", closed_at=tickets.c.said_closed_at))
+        row = {"target": target, "key": action.key, "state": "claimed", "control": action.control, "partner": action.partner}
+        claim = self._insert(tickets).values(**row, claimed_at=at, claimed_by=run, reopened=0)
+        connection.execute(claim.on_conflict_do_nothing(index_elements=["target", "key"], index_where=tickets.c.state != "closed"))
+
+    def tickets(self, target: str) -> tuple[TicketRow, ...]:
+        """Return the newest row of each ticket key at one desk, with the number of unresolved findings it carries."""
+        latest = sa.select(sa.func.max(tickets.c.id)).where(tickets.c.target == target).group_by(tickets.c.key)
+        carried = (
+            sa.select(findings.c.ticket_key, sa.func.count().label("standing"))
+            .where(findings.c.state != "resolved")
+            .group_by(findings.c.ticket_key)
+            .subquery()
+        )
+        names = ("key", "state", "ticket", "control", "partner", "digest", "said_closed_at", "closed_at", "reopened", "commented_at")
+        query = (
+            sa.select(*(tickets.c[name] for name in names), sa.func.coalesce(carried.c.standing, 0).label("standing"))
+            .outerjoin(carried, carried.c.ticket_key == tickets.c.key)
+            .where(tickets.c.id.in_(latest))
+            .order_by(tickets.c.key)
+        )
+        with self.engine.connect() as connection:
+            return tuple(TicketRow(**row._mapping) for row in connection.execute(query))  # noqa: SLF001  (as above)
+
+    def take(self, target: str, key: str) -> bool:
+        """Win the right to create a claimed ticket, once: True for exactly one of those who ask."""
+        waiting = self._live(target, key) & tickets.c.state.in_(("claimed", "unknown"))
+        with self._write.begin() as connection:
+            return connection.execute(sa.update(tickets).where(waiting).values(state="sent")).rowcount == 1
+
+    def recover(self, target: str) -> None:
+        """Under the programme lock, mark tickets that a dead process was sending as unknown: perhaps created, perhaps not."""
+        if self.locked:
+            sending = (tickets.c.target == target) & (tickets.c.state == "sent")
+            with self._write.begin() as connection:
+                connection.execute(sa.update(tickets).where(sending).values(state="unknown"))
+
+    def settle(self, target: str, key: str, state: TicketState, **values: Any) -> None:  # noqa: ANN401  (columns of `tickets`)
+        """Record what became of the newest ticket of a key: its state, and any other columns by name."""
+        newest = sa.select(sa.func.max(tickets.c.id)).where(tickets.c.target == target, tickets.c.key == key).scalar_subquery()
+        with self._write.begin() as connection:
+            connection.execute(sa.update(tickets).where(tickets.c.id == newest).values(state=state, **values))
+
+    def reopened(self, target: str, key: str, *, digest: str | None, at: datetime) -> None:
+        """Record that a closed ticket was opened again, and once more at that."""
+        values = {"closed_at": None, "said_closed_at": None, "digest": digest, "commented_at": at}
+        self.settle(target, key, "open", reopened=tickets.c.reopened + 1, **values)
+
+    def said_closed(self, target: str, closed: dict[str, datetime]) -> None:
+        """Record which live tickets (desk id to time) people closed at the desk; all others there count as open."""
+        live = (tickets.c.target == target) & (tickets.c.state == "open")
+        with self._write.begin() as connection:
+            connection.execute(sa.update(tickets).where(live, tickets.c.said_closed_at.is_not(None)).values(said_closed_at=None))
+            if closed:
+                query = (
+                    sa.update(tickets).where(live, tickets.c.ticket == sa.bindparam("_ticket")).values(said_closed_at=sa.bindparam("_at"))
+                )
+                connection.execute(query, [{"_ticket": ticket, "_at": at} for ticket, at in closed.items()])
+
+    def _live(self, target: str, key: str) -> sa.ColumnElement[bool]:
+        return (tickets.c.target == target) & (tickets.c.key == key) & tickets.c.state.not_in(_ENDED)
+
+    def _rows(self, query: sa.Select[Any]) -> Iterator[Known]:
+        # Few distinct words fill most columns: shared, the ledger of a large estate takes half the memory.
+        same: dict[str | None, str | None] = {}
+        share = same.setdefault
+        with self.engine.connect().execution_options(yield_per=BATCH) as connection:
+            for row in connection.execute(query):
+                fields = list(row)
+                for at in _SHARED:
+                    fields[at] = share(fields[at], fields[at])
+                yield Known._make(fields)
+
+
+def _sqlite_insert(table: sa.Table) -> postgresql.Insert:
+    # Both dialects write upserts alike; their classes share no type.
+    return cast("postgresql.Insert", sqlite.insert(table))
+
+
+@contextmanager
+def _file_lock(path: str, owner: str) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy(os.pread(handle, 1000, 0).decode(errors="replace") or "an unknown owner") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, owner.encode(errors="replace"), 0)
+        yield
+    finally:
+        # The file stays: removing it would let two processes lock two files of one name.
+        os.close(handle)
+
+
+def _busy(who: str) -> StateBusyError:
+    return StateBusyError(f"another run holds this programme: {who}", fix="wait for it to end, or end that process; its lock goes with it")

@@ -1,0 +1,47 @@
+"""Run a flow from this process: on the Prefect API that is configured, or on an ephemeral one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from countersign import run_evidence
+from countersign.errors import CountersignError
+from countersign.reconciliation import KIND
+from countersign.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from countersign.programme import Programme
+    from countersign.results import RunResult
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # On a busy small machine the ephemeral server needs 15 to 45 seconds; Prefect gives it 20.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+}
+
+
+def nightly(programme: Programme, *, slot: str, as_of: datetime | None = None, only: Sequence[str] = ()) -> RunResult:
+    """Run the nightly reconciliation through Prefect and read its result from the evidence, never from Prefect.
+
+    Raises CountersignError when the flow left no sealed run.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from flows.nightly_reconciliation import nightly_reconciliation  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    state = nightly_reconciliation(str(programme.folder), as_of=as_of, sources=list(only), slot=slot, return_state=True)
+    with State(programme.state) as ledger:
+        run = next((row for row in ledger.runs() if row.kind == KIND and row.slot == slot and row.evidence is not None), None)
+    if run is None or run.state == "running" or not run_evidence.was_judged(programme.evidence.store, run):
+        raise CountersignError(f"the flow run ended {state.name} and judged nothing: {state.message}", fix="see `countersign runs`")
+    return run_evidence.earlier(programme.evidence.store, run)

@@ -1,0 +1,403 @@
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors import aws
+from connectors.aws.door import session
+from countersign.errors import ReadError, ScopeDeniedError
+from countersign.identity import Coverage, Credential, Grant, Identity, Observation, Provenance, Trust
+from countersign.reading import ReadRequest
+from sandbox.aws import CALLER_ACCOUNT, CALLER_KEY, CALLER_USER, SandboxAws, trust, trust_issuer
+
+NOW = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+ACCOUNT = "444455556666"
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+READ_S3 = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}
+
+
+@dataclass(frozen=True)
+class Source:
+    endpoint: str
+    accounts: tuple[str, ...] = (ACCOUNT,)
+    role: str | None = "CountersignInventory"
+    external_id: str | None = "x-1"
+    name: str = "aws"
+    provider: str = "aws"
+    regions: tuple[str, ...] = ("eu-west-2",)
+
+
+def ago(days=0, **more):
+    return NOW - timedelta(days=days, **more)
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name, value in SandboxAws.environment.items():
+        monkeypatch.setenv(name, value)
+    with SandboxAws() as running:
+        open_door(running, ACCOUNT)
+        yield running
+
+
+def open_door(cloud, account):
+    cloud.account(account).role("CountersignInventory", trust(CALLER_ACCOUNT, external_id="x-1"), ago(300))
+
+
+def read(cloud, account=ACCOUNT, needs_id=lambda _row: True, **source):
+    configured = Source(cloud.endpoint, **({"accounts": (account,)} | source))
+    scope = next(scope for scope in aws.scopes(configured) if scope.name == account)
+    return list(aws.read(ReadRequest(source=configured, scope=scope, run="run:7", now=lambda: NOW, needs_id=needs_id)))
+
+
+def of(kind, records):
+    return [record for record in records if isinstance(record, kind)]
+
+
+def named(records):
+    return {record.name: record for record in of(Identity, records)}
+
+
+def keys(records):
+    return {record.uid.rpartition("/")[2]: record for record in of(Credential, records) if record.kind == "access-key"}
+
+
+def states(records):
+    return {row.operation: row.state for row in of(Coverage, records)}
+
+
+def test_a_key_never_used_is_as_old_as_its_creation(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("acme-backup", ago(400))
+    old, new = account.key("acme-backup", ago(200)), account.key("acme-backup", ago(1))
+    records = read(cloud)
+    found = keys(records)
+    assert (ago(200), "never", True) == (found[old].created_at, found[old].last_used_state, found[old].enabled)
+    assert (ago(1), "never", None) == (found[new].created_at, found[new].last_used_state, found[new].last_used_at)
+    assert named(records)["acme-backup"].last_active_state == "never"
+
+
+def test_two_keys_of_one_second_are_told_apart_by_asking_for_each(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("twins", ago(90))
+    idle, busy = account.key("twins", ago(90)), account.key("twins", ago(90), last_used=ago(2))
+    found = keys(read(cloud))
+    assert {idle: ("never", None, None), busy: ("known", ago(2), None)} == {
+        key: (found[key].last_used_state, found[key].last_used_at, found[key].use_seen_to) for key in found
+    }
+    assert cloud.calls[ACCOUNT, "GetAccessKeyLastUsed"] == 2
+
+
+def test_two_keys_of_one_second_without_ids_have_no_known_use(cloud):
+    account = cloud.account(ACCOUNT)
+    native = account.user("twins", ago(90))
+    account.key("twins", ago(90))
+    account.key("twins", ago(90), last_used=ago(2))
+    found = keys(read(cloud, needs_id=lambda _row: False))
+    stamped = f"{native}@{ago(90):%Y%m%dT%H%M%SZ}"
+    assert {f"{stamped}#1", f"{stamped}#2"} == set(found)
+    assert [(key.last_used_state, key.last_used_at) for key in found.values()] == [("unknown", None)] * 2
+    assert all("same second" in key.unknown["last_used_at"] for key in found.values())
+    assert cloud.calls[ACCOUNT, "ListAccessKeys"] == 0
+
+
+def test_status_tells_two_keys_of_one_second_apart_without_further_calls(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("twins", ago(90))
+    off, on = account.key("twins", ago(90), last_used=ago(80), active=False), account.key("twins", ago(90))
+    found = keys(read(cloud))
+    assert {off: ("known", False), on: ("never", True)} == {key: (found[key].last_used_state, found[key].enabled) for key in found}
+    assert cloud.calls[ACCOUNT, "GetAccessKeyLastUsed"] == 0
+
+
+def test_an_inactive_first_key_does_not_hide_a_stale_second_one(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("deploy", ago(500))
+    first, second = account.key("deploy", ago(30), last_used=ago(1), active=False), account.key("deploy", ago(400), last_used=ago(300))
+    found = keys(read(cloud))
+    assert (False, ago(30), ago(1)) == (found[first].enabled, found[first].created_at, found[first].last_used_at)
+    assert (True, ago(400), ago(300)) == (found[second].enabled, found[second].created_at, found[second].last_used_at)
+
+
+def test_an_older_report_brings_no_deleted_key_back_and_misses_no_new_one(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("rotated", ago(400))
+    kept, gone = account.key("rotated", ago(400), last_used=ago(3)), account.key("rotated", ago(200), last_used=ago(9))
+    account.freeze_report(ago(hours=3))
+    account.iam.delete_access_key(UserName="rotated", AccessKeyId=gone)
+    new = account.key("rotated", ago(hours=1), last_used=ago(minutes=5))
+    found = keys(read(cloud))
+    assert {kept, new} == set(found)
+    assert (ago(minutes=5), None) == (found[new].last_used_at, found[new].use_seen_to)
+    assert (ago(3), ago(hours=3)) == (found[kept].last_used_at, found[kept].use_seen_to)
+
+
+def test_ids_are_asked_for_only_where_they_are_needed(cloud):
+    account = cloud.account(ACCOUNT)
+    native = account.user("calm", ago(400), tags={"team": "data"})
+    account.key("calm", ago(10), last_used=ago(1))
+    account.user("stale", ago(400))
+    stale = account.key("stale", ago(100))
+    asked = []
+
+    def needs_id(row):
+        asked.append((row.name, dict(row.tags), row.created_at, row.last_used_at, row.several))
+        return row.created_at < ago(90)
+
+    assert {stale, f"{native}@{ago(10):%Y%m%dT%H%M%SZ}"} == set(keys(read(cloud, needs_id=needs_id)))
+    assert [("calm", {"team": "data"}, ago(10), ago(1), False), ("stale", {}, ago(100), None, False)] == asked
+    assert cloud.calls[ACCOUNT, "ListAccessKeys"] == 1
+
+
+def test_keys_keep_their_report_names_when_listing_is_refused(cloud):
+    account = cloud.account(ACCOUNT)
+    natives = [account.user(name, ago(400)) for name in ("a", "b")]
+    for name in ("a", "b"):
+        account.key(name, ago(200))
+    cloud.deny(ACCOUNT, "iam:ListAccessKeys")
+    records = read(cloud)
+    assert {f"{native}@{ago(200):%Y%m%dT%H%M%SZ}" for native in natives} == set(keys(records))
+    refused = next(row for row in of(Coverage, records) if row.operation == "iam:ListAccessKeys")
+    assert (refused.state, refused.covers, cloud.calls[ACCOUNT, "ListAccessKeys"]) == ("denied", ("access-key",), 1)
+
+
+def test_people_machines_and_the_root_user(cloud):
+    account = cloud.account(ACCOUNT)
+    account.root(mfa=False, password_last_used=ago(50), keys=((ago(900), None),))
+    account.user("maria", ago(400), console=True, mfa=True, password_changed=ago(30), password_last_used=ago(2), tags={"Owner": "maria@x"})
+    account.user("etl", ago(20), tags={"nhi:owner": "dev", "purpose": "nightly load", "owner": ""})
+    account.role("AWSReservedSSO_Admin_1", trust(ACCOUNT), ago(9), path="/aws-reserved/sso.amazonaws.com/eu-west-2/", last_used=ago(1))
+    account.role("AWSServiceRoleForSupport", trust(ACCOUNT), ago(9), path="/aws-service-role/support.amazonaws.com/")
+    records = read(cloud)
+    who = named(records)
+    maria, etl, root = who["maria"], who["etl"], who["<root_account>"]
+    assert ("human", True, True, ago(2), "maria@x") == (maria.track, maria.console, maria.mfa, maria.last_active_at, maria.owner_claim)
+    assert (
+        etl.track, etl.console, etl.last_active_state, etl.owner_claim, etl.purpose,
+    ) == ("machine", False, "unknown", "dev", "nightly load")  # fmt: skip
+    assert etl.unknown["last_active_at"] == "has no credential, and no record of use"
+    assert (f"aws:{ACCOUNT}:user/{ACCOUNT}", "human", True, False) == (root.uid, root.track, root.console, root.mfa)
+    assert ("human", ago(1)) == (who["AWSReservedSSO_Admin_1"].track, who["AWSReservedSSO_Admin_1"].last_active_at)
+    assert (
+        who["AWSServiceRoleForSupport"].track,
+        who["AWSServiceRoleForSupport"].provider_managed,
+        who["AWSServiceRoleForSupport"].last_active_state,
+    ) == ("machine", True, "never")
+    passwords = {record.identity_uid: record for record in of(Credential, records) if record.kind == "password"}
+    assert {maria.uid, root.uid} == set(passwords)
+    assert (True, ago(30), ago(2)) == (
+        passwords[maria.uid].enabled, passwords[maria.uid].created_at, passwords[maria.uid].last_used_at,
+    )  # fmt: skip
+    assert (passwords[root.uid].enabled, "enabled" in passwords[root.uid].unknown) == (None, True)
+    assert [f"{ACCOUNT}@{ago(900):%Y%m%dT%H%M%SZ}"] == list(keys(records))
+
+
+def test_outside_trust_is_told_with_its_condition_or_none(cloud):
+    account = cloud.account(ACCOUNT)
+    issuer = "token.actions.githubusercontent.com"
+    account.role("vendor", trust("arn:aws:iam::999988887777:root"), ago(10))
+    account.role("careful", trust("999988887777", external_id="k-9"), ago(10))
+    account.role("own", trust(f"arn:aws:iam::{ACCOUNT}:root"), ago(10))
+    account.role("ci", trust_issuer(ACCOUNT, issuer, {"StringLike": {f"{issuer}:sub": "repo:northwind/*"}}), ago(10))
+    records = read(cloud)
+    names = {record.uid: record.name for record in of(Identity, records)}
+    assert {
+        ("vendor", "aws-account", "999988887777", None),
+        ("careful", "aws-account", "999988887777", "sts:ExternalId"),
+        ("ci", "oidc-issuer", f"https://{issuer}", f"{issuer}:sub"),
+        ("CountersignInventory", "aws-account", CALLER_ACCOUNT, "sts:ExternalId"),
+    } == {(names[one.identity_uid], one.party_kind, one.party, one.condition) for one in of(Trust, records)}
+
+
+def test_privileges_come_from_groups_boundaries_and_documents(cloud):
+    account = cloud.account(ACCOUNT)
+    own, narrow = account.policy("everything", EVERYTHING), account.policy("read-s3", READ_S3)
+    account.group("admins", policies=("AdministratorAccess",), inline={"more": READ_S3})
+    account.user("direct", ago(9), policies=(own, narrow))
+    account.user("member", ago(9), groups=("admins",))
+    account.user("bounded", ago(9), policies=("AdministratorAccess",), boundary=narrow)
+    account.role("inline", trust(ACCOUNT), ago(9), inline={"all": EVERYTHING})
+    account.role("capped", trust(ACCOUNT), ago(9), policies=(own,), boundary="AdministratorAccess")
+    records = read(cloud)
+    names = {record.uid: record.name for record in of(Identity, records)}
+    assert {
+        ("direct", "everything", "direct", True),
+        ("direct", "read-s3", "direct", False),
+        ("member", "AdministratorAccess", "group:admins", True),
+        ("member", "more", "group:admins", False),
+        ("bounded", "AdministratorAccess", "direct", False),
+        ("inline", "all", "inline", True),
+        ("capped", "everything", "direct", True),
+    } == {(names[one.identity_uid], one.role, one.via, one.privileged) for one in of(Grant, records)}
+
+
+def test_2300_users_take_three_calls_beyond_their_pages(cloud):
+    account = cloud.account(ACCOUNT)
+    account.group("admins", policies=("AdministratorAccess",))
+    for number in range(2300):
+        account.user(f"u{number:04}", ago(400), groups=("admins",) if number == 0 else ())
+        account.key(f"u{number:04}", ago(10), last_used=ago(1))
+    records = read(cloud, needs_id=lambda _row: False)
+    assert len(keys(records)) == 2300
+    authorization = next(row for row in of(Coverage, records) if row.operation == aws.AUTHORIZATION)
+    assert (
+        authorization.pages, authorization.rows, authorization.independent_count, authorization.state,
+    ) == (3, 2301, 2301, "complete")  # fmt: skip
+    entries = 2300 + 1 + 1 + 1  # the role, the group and its policy
+    assert -(-entries // 1000) + 3 >= sum(count for (_, action), count in cloud.calls.items() if action != "AssumeRole")
+    assert [(named(records)["u0000"].uid, True)] == [(one.identity_uid, one.privileged) for one in of(Grant, records)]
+
+
+def test_one_denied_account_among_three_stops_only_itself(cloud):
+    accounts = ("111111111111", "222222222222", "333333333333")
+    for number in accounts:
+        open_door(cloud, number)
+        cloud.account(number).user("svc", ago(9))
+    cloud.deny("222222222222", "sts:AssumeRole")
+    for number in ("111111111111", "333333333333"):
+        assert number == named(read(cloud, number, accounts=accounts))["svc"].scope
+    with pytest.raises(ScopeDeniedError, match=r"sts:AssumeRole: AccessDenied: .*222222222222"):
+        read(cloud, "222222222222", accounts=accounts)
+
+
+def test_an_account_that_answers_nothing_is_refused_as_a_whole(cloud):
+    cloud.deny(ACCOUNT, "iam:GetAccountAuthorizationDetails")
+    cloud.deny(ACCOUNT, "iam:GetCredentialReport")
+    with pytest.raises(ScopeDeniedError, match=r"GetAccountAuthorizationDetails.*GetCredentialReport"):
+        read(cloud)
+
+
+def test_without_the_report_its_facts_are_unknown_and_the_rest_goes_on(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("etl", ago(20))
+    account.key("etl", ago(20))
+    account.role("vendor", trust("999988887777"), ago(10))
+    cloud.deny(ACCOUNT, "iam:GetCredentialReport")
+    records = read(cloud)
+    etl = named(records)["etl"]
+    assert (etl.track, etl.console, etl.mfa, etl.last_active_state) == (None, None, None, "unknown")
+    assert all("iam:GetCredentialReport: AccessDenied" in etl.unknown[name] for name in ("track", "console", "mfa", "last_active_at"))
+    assert "999988887777" in {one.party for one in of(Trust, records)}
+    assert (states(records)[aws.REPORT], states(records)[aws.AUTHORIZATION], of(Credential, records)) == ("denied", "complete", [])
+
+
+def test_without_the_details_nobody_is_named_by_guess(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("etl", ago(20))
+    account.key("etl", ago(20))
+    cloud.deny(ACCOUNT, "iam:GetAccountAuthorizationDetails")
+    records = read(cloud)
+    assert list(named(records)) == ["<root_account>"]
+    report = next(row for row in of(Coverage, records) if row.operation == aws.REPORT)
+    assert (states(records)[aws.AUTHORIZATION], report.state, list(report.dropped.values())) == ("denied", "partial", [1])
+
+
+def test_a_user_newer_than_the_report_is_told_apart_from_one_without_password(cloud):
+    account = cloud.account(ACCOUNT)
+    account.freeze_report(ago(hours=2))
+    account.user("fresh", ago(hours=1))
+    fresh = named(read(cloud))["fresh"]
+    assert (fresh.console, "created since" in fresh.unknown["console"]) == (None, True)
+
+
+@pytest.mark.parametrize("external_id", ["x-2", None])
+def test_a_wrong_external_id_is_refused(cloud, external_id):
+    with pytest.raises(ScopeDeniedError, match="sts:AssumeRole: AccessDenied"):
+        read(cloud, external_id=external_id)
+
+
+def test_without_a_role_only_the_callers_own_account_is_read(cloud):
+    (scope,) = aws.scopes(Source(cloud.endpoint, accounts=(), role=None))
+    assert scope.name == CALLER_ACCOUNT
+    assert CALLER_USER in named(read(cloud, CALLER_ACCOUNT, role=None, accounts=()))
+    cloud.calls.clear()
+    with pytest.raises(ScopeDeniedError, match=f"{CALLER_ACCOUNT}.*{ACCOUNT}"):
+        read(cloud, ACCOUNT, role=None)
+    assert Counter({(CALLER_ACCOUNT, "GetCallerIdentity"): 1}) == cloud.calls
+
+
+def test_a_role_of_another_account_is_never_read_in_its_place(cloud):
+    open_door(cloud, "111111111111")
+    with pytest.raises(ScopeDeniedError, match=f"111111111111.*{ACCOUNT}"):
+        read(cloud, role="arn:aws:iam::111111111111:role/CountersignInventory")
+
+
+def test_an_address_where_nobody_answers_can_be_tried_again(cloud):
+    with pytest.raises(ReadError, match="sts:AssumeRole") as caught:
+        read(cloud, endpoint="http://127.0.0.1:9")
+    assert not isinstance(caught.value, ScopeDeniedError)
+
+
+def test_a_session_that_runs_out_is_assumed_again(cloud):
+    cloud.account(ACCOUNT).user("svc", ago(9))
+    source = Source(cloud.endpoint)
+    records = aws.read(ReadRequest(source=source, scope=aws.scopes(source)[0], run="7", now=lambda: NOW))
+    first = next(records)
+    cloud.expire_sessions(ACCOUNT)
+    assert "svc" in named([first, *records])
+    assert cloud.calls[ACCOUNT, "AssumeRole"] == 2
+
+
+def test_what_was_answered_is_kept_without_policies_in_full(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user(
+        "svc",
+        ago(9),
+        inline={"secretive": {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "odd:Thing", "Resource": "*"}]}},
+    )
+    account.key("svc", ago(9))
+    records = read(cloud)
+    seen = of(Observation, records)
+    assert [one.operation for one in seen] == [aws.REPORT, aws.AUTHORIZATION, aws.LIST_KEYS]
+    assert {f"arn:aws:sts::{ACCOUNT}:assumed-role/CountersignInventory/countersign-run-7"} == {one.caller for one in seen}
+    assert "odd:Thing" not in str(seen)
+    said = {(one.kind, one.field): (one.call, one.at) for one in of(Provenance, records)}
+    assert said["access-key", "created_at"] == ("iam:ListAccessKeys", NOW)
+    assert said["user", "mfa"][0] == "iam:GetCredentialReport"
+
+
+def test_every_call_is_declared_and_every_declaration_is_used(cloud):
+    account = cloud.account(ACCOUNT)
+    account.user("twins", ago(90))
+    for used in (None, ago(2)):
+        account.key("twins", ago(90), last_used=used)
+    called = set()
+    events = session().events
+    note = lambda model, **_: called.add(f"{model.service_model.service_name}:{model.name}")  # noqa: E731 -- registered and removed by identity
+    events.register("before-call", note)
+    read(cloud)
+    list(aws.probe(Source(cloud.endpoint)))
+    read(cloud, CALLER_ACCOUNT, role=None)
+    events.unregister("before-call", note)
+    assert set(aws.PERMISSIONS) == called
+    assert tuple(sorted(aws.PERMISSIONS)) == aws.PERMISSIONS
+
+
+def test_probe_says_who_we_are_and_what_is_missing(cloud):
+    cloud.deny(ACCOUNT, "iam:GetAccountSummary")
+    open_door(cloud, "111111111111")
+    cloud.deny("111111111111", "sts:AssumeRole")
+    found = {(one.scope, one.operation): one for one in aws.probe(Source(cloud.endpoint, accounts=(ACCOUNT, "111111111111")))}
+    assert {place: one.ok for place, one in found.items()} == {
+        (ACCOUNT, "sts:AssumeRole"): True,
+        (ACCOUNT, "iam:GetAccountSummary"): False,
+        (ACCOUNT, "iam:GetCredentialReport"): True,
+        (ACCOUNT, "iam:GetAccountAuthorizationDetails"): True,
+        ("111111111111", "sts:AssumeRole"): False,
+    }
+    assert "needs iam:GetAccountSummary" in found[ACCOUNT, "iam:GetAccountSummary"].detail
+    assert "no current report" in found[ACCOUNT, "iam:GetCredentialReport"].detail
+
+
+def test_the_sandbox_refuses_inactive_and_unknown_keys_and_forgets_between_runs(cloud):
+    runner = cloud.account(CALLER_ACCOUNT)
+    runner.iam.update_access_key(UserName=CALLER_USER, AccessKeyId=CALLER_KEY, Status="Inactive")
+    with pytest.raises(ScopeDeniedError, match="InvalidClientTokenId"):
+        read(cloud)
+    cloud.__exit__(None, None, None)
+    with SandboxAws() as again:
+        assert [user["UserName"] for user in again.account(CALLER_ACCOUNT).iam.list_users()["Users"]] == [CALLER_USER]
+        assert again.account(ACCOUNT).iam.list_roles()["Roles"] == []

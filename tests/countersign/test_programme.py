@@ -1,0 +1,206 @@
+"""The programme folder loads with absolute paths, refuses written-out secrets, and says every mistake at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from countersign import programme
+from countersign.errors import ConfigError, Problem
+from countersign.programme import AwsSource, FilesSource, Limits, VaultAuth, VaultSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """\
+customer: northwind
+state: sqlite:///state.db               # or postgresql+psycopg://…
+evidence: {store: evidence/, signer: "file:keys/evidence.pem", retention: P7Y}
+sources:
+  - {name: aws, provider: aws, accounts: ["444455556666"], regions: [eu-west-2], role: null, external_id: null, endpoint: null}
+  - {name: vault, provider: vault, address: "http://127.0.0.1:8200", namespace: null, auth: {method: token}}
+  - {name: exports, provider: files, path: exports/}      # AWS credential report CSV, GAAD JSON, az/gcloud JSON lists
+desk: {kind: local}                      # local | jira | servicenow | github | gitlab | request_tracker
+limits: {max_new_share: 0.5, max_gone_share: 0.3, tickets_per_run: 200}
+"""
+CUSTOMER = """\
+customer: {id: northwind, name: Northwind plc, timezone: Pacific/Auckland}
+people: []
+policies: {human: {}, machine: {}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "register").mkdir()
+    (tmp_path / "register/customer.yaml").write_text(CUSTOMER, encoding="utf-8")
+    (tmp_path / "countersign.yaml").write_text(CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    text = (folder / "countersign.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "countersign.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def refused(folder: Path) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        programme.load(folder)
+    assert all(problem.message and problem.fix for problem in caught.value.problems)
+    return caught.value.problems
+
+
+def test_the_folder_of_the_design_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+
+    loaded = programme.load(folder.relative_to(folder.parent))
+
+    assert (loaded.folder, loaded.customer) == (folder, "northwind")
+    assert loaded.state == f"sqlite:///{folder}/state.db"
+    assert loaded.evidence.store == folder / "evidence"
+    assert loaded.evidence.signer == f"file:{folder}/keys/evidence.pem"
+    assert loaded.sources == (
+        AwsSource(name="aws", accounts=("444455556666",), regions=("eu-west-2",)),
+        VaultSource(name="vault", address="http://127.0.0.1:8200", auth=VaultAuth(method="token")),
+        FilesSource(name="exports", path=folder / "exports"),
+    )
+    assert loaded.limits == Limits()
+    assert loaded.digest == f"sha256:{hashlib.sha256(CONFIG.encode()).hexdigest()}"
+    assert programme.today_in(loaded.register, datetime(2026, 11, 22, 12, tzinfo=UTC)) == date(2026, 11, 23)
+
+
+def test_what_is_left_out_has_a_default(folder: Path) -> None:
+    (folder / "countersign.yaml").write_text(CONFIG[: CONFIG.index("desk:")], encoding="utf-8")
+    change(folder, ", auth: {method: token}", "")
+    loaded = programme.load(folder)
+    assert (loaded.desk.kind, loaded.limits.tickets_per_run) == ("local", 200)
+    assert isinstance(loaded.sources[1], VaultSource)
+    assert loaded.sources[1].auth == VaultAuth(method="token")
+
+
+def test_everything_optional_can_be_given(folder: Path) -> None:
+    change(folder, "sqlite:///state.db", "postgresql+psycopg://countersign@db.internal:5432/countersign?sslmode=verify-full")
+    change(folder, "role: null, external_id: null", 'role: "arn:aws:iam::{account}:role/ops/Inventory", external_id: "0042"')
+    change(
+        folder, "namespace: null, auth: {method: token}", "namespaces: [team-a], ca: ca.pem, auth: {method: jwt, role: r, jwt_file: jwt}"
+    )
+    loaded = programme.load(folder)
+    assert loaded.state == "postgresql+psycopg://countersign@db.internal:5432/countersign?sslmode=verify-full"
+    aws, vault, _ = loaded.sources
+    assert isinstance(aws, AwsSource)
+    assert isinstance(vault, VaultSource)
+    assert (aws.role, aws.external_id) == ("arn:aws:iam::{account}:role/ops/Inventory", "0042")
+    assert (vault.namespaces, vault.ca) == (("team-a",), f"{folder}/ca.pem")
+    assert vault.auth == VaultAuth(method="jwt", role="r", jwt_file=f"{folder}/jwt")
+
+
+SECRET = "hunter2-do-not-print"
+
+SECRETS = [
+    # old text, new text, place of the problem, field, what to use instead
+    ("auth: {method: token}", f"auth: {{method: token, token: {SECRET}}}", 6, "sources.1.auth.token", "VAULT_TOKEN"),
+    ("auth: {method: token}", f"auth: {{method: approle, secret_id: {SECRET}}}", 6, "sources.1.auth.secret_id", "VAULT_SECRET_ID"),
+    ("http://127.0.0.1", f"http://root:{SECRET}@127.0.0.1", 6, "sources.1.address", "VAULT_TOKEN"),
+    ("http://127.0.0.1", f"http://{SECRET}@127.0.0.1", 6, "sources.1.address", "VAULT_TOKEN"),
+    ("endpoint: null", f"secret_access_key: {SECRET}", 5, "sources.0.secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+    ("endpoint: null", f"aws_access_key_id: {SECRET}", 5, "sources.0.aws_access_key_id", "AWS_SECRET_ACCESS_KEY"),
+    ("sqlite:///state.db ", f"postgresql+psycopg://me:{SECRET}@db/x ", 2, "state", "PGPASSWORD"),
+    ("sqlite:///state.db ", f"postgresql+psycopg://me:a/b#{SECRET}@db/x ", 2, "state", "PGPASSWORD"),
+    ("sqlite:///state.db ", f"postgresql+psycopg://me@db/x?password={SECRET} ", 2, "state", "PGPASSWORD"),
+    ("kind: local", f"kind: local, api_token: {SECRET}", 8, "desk.api_token", "environment variable"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "field", "instead"), SECRETS)
+def test_a_written_out_secret_is_refused_and_not_repeated(folder: Path, old: str, new: str, line: int, field: str, instead: str) -> None:
+    change(folder, old, new)
+
+    (problem,) = refused(folder)
+
+    assert (problem.rule, str(problem.where), problem.field) == ("literal-secret", f"countersign.yaml:{line}", field)
+    assert instead in problem.fix
+    assert SECRET not in str(problem)
+
+
+WRONG = [
+    ("customer: northwind", "customer: southwind", 1, "customer", "not the customer of the register", "customer: northwind"),
+    ("customer: northwind\n", "", 1, "customer", "missing", "add `customer:`"),
+    ("limits:", "limit:", 9, "limit", "not a known key", "did you mean `limits`?"),
+    ("max_new_share: 0.5", "max_new_share: 1.5", 9, "limits.max_new_share", "less than or equal to 1", "correct"),
+    ("max_new_share: 0.5", "max_new_share: .nan", 9, "limits.max_new_share", "should be a number", "without quotes"),
+    ("tickets_per_run: 200", "tickets_per_run: true", 9, "limits.tickets_per_run", "whole number", "without quotes"),
+    ("retention: P7Y", "retention: 7", 3, "evidence.retention", "reads it as a number", "quotes"),
+    ('"file:keys/evidence.pem"', "keys/evidence.pem", 3, "evidence.signer", "not a signer", "file:keys/evidence.pem"),
+    ("sqlite:///state.db ", "sqlite:// ", 2, "state", "not the address of an SQLite file", "sqlite:///state.db"),
+    ("sqlite:///state.db ", "postgresql://db/x ", 2, "state", "not a database", "postgresql+psycopg://"),
+    ("sqlite:///state.db ", "mysql://db/x ", 2, "state", "not a database", "sqlite:///state.db"),
+    ('["444455556666"]', "[444455556666]", 5, "sources.0.accounts.0", "loses leading zeros", "quote it"),
+    ('["444455556666"]', '["444455556666", "444455556666"]', 5, "sources.0.accounts", "twice", "once"),
+    ('["444455556666"]', "[]", 5, "sources.0.accounts", "empty list", "at least one"),
+    ('accounts: ["444455556666"]', "organization: true", 5, "sources.0.organization", "not in this version", "accounts"),
+    ("role: null", 'role: "arn:aws:iam::111122223333:role/x"', 5, "sources.0.role", "one account only", "{account}"),
+    ("role: null", 'role: "{account.__class__}"', 5, "sources.0.role", "not the name of a role", "{account}"),
+    ("endpoint: null", 'endpoint: "file:///etc/passwd"', 5, "sources.0.endpoint", "not a web address", "https://"),
+    ("endpoint: null", 'endpoint: "http://[::1"', 5, "sources.0.endpoint", "not a web address", "https://"),
+    ("name: vault", "name: aws", 6, "sources.1.name", "another source too, on line 5", "own name"),
+    ("name: vault", "name: ../vault", 6, "sources.1.name", "not a name for a source", "lower-case"),
+    ("provider: vault", "provider: azure", 6, "sources.1.provider", "azure is not in this version", "provider: files"),
+    ("provider: vault", "provider: gcp", 6, "sources.1.provider", "gcp is not in this version", "provider: files"),
+    ("provider: vault", "provider: valut", 6, "sources.1.provider", "not a provider", "did you mean `vault`?"),
+    ("provider: vault", "provider: ldap", 6, "sources.1.provider", "not a provider", "aws, vault, files"),
+    ("provider: vault, ", "", 6, "sources.1.provider", "missing", "aws, vault, files"),
+    ("method: token", "method: userpass", 6, "sources.1.auth.method", "should be 'token'", "'approle'"),
+    ("method: token", "method: kubernetes", 6, "sources.1.auth.role", "kubernetes needs it", "role"),
+    ("method: token", "method: jwt, role: r", 6, "sources.1.auth.jwt_file", "jwt needs it", "file"),
+    ("path: exports/", "paths: exports/, path: exports/", 7, "sources.2.paths", "not a known key", "did you mean `path`?"),
+    ("kind: local", "kind: jira, url: x", 8, "desk.kind", "not in this version", "local"),
+    ("kind: local", "kind: lokal", 8, "desk.kind", "should be 'local'", "'local'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "field", "message", "fix"), WRONG)
+def test_a_mistake_is_said_with_line_field_and_fix(folder: Path, old: str, new: str, line: int, field: str, message: str, fix: str) -> None:
+    change(folder, old, new)
+
+    (problem,) = refused(folder)
+
+    assert (str(problem.where), problem.field) == (f"countersign.yaml:{line}", field)
+    assert message in problem.message
+    assert fix in problem.fix
+
+
+def test_a_programme_without_sources_is_refused(folder: Path) -> None:
+    text = CONFIG[: CONFIG.index("sources:")] + CONFIG[CONFIG.index("desk:") :]
+    for sources in ("", "sources: []\n", "sources: {aws: 1}\n", "sources: [aws]\n"):
+        (folder / "countersign.yaml").write_text(text + sources, encoding="utf-8")
+        (problem,) = refused(folder)
+        assert problem.field.startswith("sources")
+
+
+def test_both_files_are_judged_at_once(folder: Path) -> None:
+    change(folder, "state:", "stat:")
+    (folder / "register/customer.yaml").write_text(CUSTOMER.replace("people", "poeple"), encoding="utf-8")
+    assert [(str(problem.where), problem.field) for problem in refused(folder)] == [
+        ("countersign.yaml:1", "state"),
+        ("countersign.yaml:2", "stat"),
+        ("register/customer.yaml:1", "people"),
+        ("register/customer.yaml:2", "poeple"),
+    ]
+
+
+def test_a_folder_that_is_no_programme_says_where_to_begin(tmp_path: Path) -> None:
+    config, customer = refused(tmp_path)
+    assert (str(config.where), str(customer.where)) == ("countersign.yaml", "register/customer.yaml")
+    assert "countersign init" in config.fix
+
+
+def test_a_pipe_does_not_hang(folder: Path) -> None:
+    (folder / "countersign.yaml").unlink()
+    os.mkfifo(folder / "countersign.yaml")
+    (problem,) = refused(folder)
+    assert problem.message == "is not a regular file"
