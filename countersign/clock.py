@@ -21,7 +21,11 @@ def instant(text: str) -> datetime:
         raise ValueError(message)
     day, clock, fraction, offset = match.groups()
     micro = (fraction or "0")[:6].ljust(6, "0")
-    return datetime.fromisoformat(f"{day}T{clock}.{micro}{'+00:00' if offset == 'Z' else offset}").astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}.{micro}{'+00:00' if offset == 'Z' else offset}").astimezone(UTC)
+    except OverflowError as error:
+        message = f"before year 1 or after year 9999 in UTC: {text!r}"
+        raise ValueError(message) from error
 
 
 def expiry(text: str) -> tuple[datetime | None, bool]:

@@ -33,7 +33,7 @@ registered AS (                                     -- 1: the register names it
     SELECT uid, min(workload) AS workload FROM named WHERE scope GLOB scope_pattern GROUP BY uid
 ),
 evidence AS (
-    SELECT r.uid, w.partner, 1 AS rank, 'workload ' || r.workload AS how
+    SELECT r.uid, coalesce(w.partner, '') AS partner, 1 AS rank, 'workload ' || r.workload AS how    -- '': the customer's own
     FROM registered r JOIN register_workloads w ON w.workload = r.workload
     UNION ALL                                       -- 2: it trusts the partner's account, tenant or issuer
     SELECT t.identity_uid, f.partner, 2, 'trusts ' || t.party_kind || ' ' || t.party
@@ -50,7 +50,7 @@ evidence AS (
     FROM identities i JOIN register_footprint f ON f.kind = 'name-pattern' AND f.partner <> '' AND lower(i.name) GLOB lower(f.value)
 ),
 attributed AS (
-    SELECT uid, arg_min(partner, (rank, partner)) AS partner, arg_min(how, (rank, partner)) AS partner_how
+    SELECT uid, nullif(arg_min(partner, (rank, partner)), '') AS partner, arg_min(how, (rank, partner)) AS partner_how
     FROM evidence GROUP BY uid
 ),
 -- Outside parties that may act as an identity: neither the customer's own nor the provider's.

@@ -20,7 +20,7 @@ PartyKind = Literal["aws-account", "anyone", "oidc-issuer", "saml-provider", "aw
 
 
 def uid(provider: str, scope: str, kind: str, native_id: str) -> str:
-    """The subject id `provider:scope:kind/immutable-id` that findings are fingerprinted by."""
+    """Return the subject id `provider:scope:kind/immutable-id` that findings are fingerprinted by."""
     return f"{provider}:{scope}:{kind}/{native_id}"
 
 
@@ -174,3 +174,5 @@ CREDENTIAL_KINDS = frozenset({
     "access-key", "password", "client-secret", "certificate", "service-account-key", "secret-id", "token", "secret", "database-role",
 })  # fmt: skip
 """Kinds of subject that are credentials; every other kind is an identity."""
+IDENTITIES_TOO = frozenset({"token"})
+"""Kinds that are both: a token without an entity is itself the identity."""

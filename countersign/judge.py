@@ -11,7 +11,7 @@ import duckdb
 from countersign.errors import NotJudgedError
 from countersign.expectation import Expectation, Severity
 from countersign.facts import opened
-from countersign.identity import CREDENTIAL_KINDS
+from countersign.identity import CREDENTIAL_KINDS, IDENTITIES_TOO
 from countersign.validation import Check, Counts, Validated, validate
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
 def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> None:
     """Say once per control, scope and kind which call told each shown fact; the register's facts name the register."""
     db.execute("CREATE OR REPLACE TABLE shown (control VARCHAR, fact VARCHAR, field VARCHAR)")
-    rows = [
+    rows: list[tuple[str, str, str | None]] = [
         (e.id, name, _PROVENANCE_FIELD.get(name, _FIELD_OF.get(name, name)))
         for e in expectations
         for name in e.shows
@@ -203,7 +203,8 @@ def _unread(expectations: Sequence[Expectation], readings: tuple[Reading, ...]) 
             if row.state == "complete":
                 continue
             reason = UnknownReason(f"{place} was not read wholly: {row.operation}: {row.error or row.state}", 1, "scope")
-            hides = {"credential" if kind in CREDENTIAL_KINDS else "identity" for kind in row.covers}
+            hides = {"credential" for kind in row.covers if kind in CREDENTIAL_KINDS}
+            hides |= {"identity" for kind in row.covers if kind not in CREDENTIAL_KINDS or kind in IDENTITIES_TOO}
             if reading.state in ("denied", "failed"):
                 hides = {"identity", "credential"}
             for e in expectations:

@@ -21,7 +21,7 @@ from countersign.register.records import Entry, Register
 FILE = "countersign.yaml"
 
 _SECRET_KEY = re.compile(
-    r"(?i)(?:.*[_-])?(?:secret|password|passwd|pwd|token|credentials?|(?:secret|api|private|access)[_-]?(?:id|key)(?:[_-]id)?)"
+    r"(?:.*[_-])?(?:secret|password|passwd|pwd|token|credentials?|(?:secret|api|private|access)[_-]?(?:id|key)(?:[_-]id)?)", re.IGNORECASE
 )
 _LATER_DESKS = ("jira", "servicenow", "github", "gitlab", "request_tracker")
 _ENVIRONMENT = {

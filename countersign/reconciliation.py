@@ -201,10 +201,11 @@ class Reconciliation:
             advice={record.id: record.remedy for record in expectations()},
         )
         stopped = self._guard(known, transitions)
-        if stopped is not None:
-            transitions, actions = (), (scan_looks_wrong(stopped, tickets, night),)
-        else:
+        actions: tuple[Action, ...]
+        if stopped is None:
             actions = tuple(plan([t.after for t in transitions], tickets, seen, night))
+        else:
+            transitions, actions = (), (scan_looks_wrong(stopped, tickets, night),)
         planned = Planned(transitions, actions, stopped)
         findings_file.write(self.folder / findings_file.NAME, judged.database, transitions, self._last_findings())
         _write(self.folder / "results.json", {
@@ -265,8 +266,10 @@ class Reconciliation:
     def _guard(self, known: Mapping[str, Known], transitions: Sequence[Transition]) -> str | None:
         kinds = Counter(transition.kind for transition in transitions)
         limits = self.programme.limits
+        met = {(row.provider, row.scope) for row in known.values()}
         return guard(
-            new=kinds["new"],
+            # A scope read for the first time may find anything, like the first run ever.
+            new=sum(t.kind == "new" and (t.after.provider, t.after.scope) in met for t in transitions),
             gone=kinds["resolved"],
             open_before=sum(row.state != "resolved" for row in known.values()),
             total=sum(count for kind, count in kinds.items() if kind not in ("resolved", "unobserved")),
@@ -284,7 +287,7 @@ class Reconciliation:
                 started=self.started,
                 finished=self.clock(),
                 subjects=log.subjects,
-                predicate_extra=run_evidence.about(self.programme, self.as_of, self._only) | said,
+                predicate_extra={**run_evidence.about(self.programme, self.as_of, self._only), **said},
                 log=log.entry(),
             )
 

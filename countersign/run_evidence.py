@@ -12,7 +12,7 @@ import orjson
 from countersign import clock, results
 from countersign.errors import EvidenceError
 from countersign.evidence import statement
-from countersign.evidence.store import STATEMENT
+from countersign.evidence.verify import STATEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

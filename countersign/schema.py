@@ -163,7 +163,7 @@ sa.Index(
 def open_engine(url: str) -> Engine:
     """Open the database at `url`, `sqlite:///FILE` (made with mode 0600) or `postgresql+psycopg://...`, and make its tables.
 
-    Raises CountersignError when the URL names neither, when psycopg is missing, or when a newer version made the tables.
+    Raises CountersignError when the URL names neither, when the file or psycopg is missing, or when a newer version made the tables.
     """
     try:
         parsed = sa.make_url(url)
@@ -171,8 +171,13 @@ def open_engine(url: str) -> Engine:
         raise CountersignError("the state database's URL cannot be read", fix="write state: sqlite:///state.db") from error
     if parsed.drivername == "sqlite" and parsed.database not in {None, "", ":memory:"}:
         path = Path(str(parsed.database))
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            path.chmod(0o600)
+        except OSError as error:
+            raise CountersignError(
+                f"the state database {path} cannot be opened: {error.strerror}", fix="make its folder, or own it"
+            ) from error
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)

@@ -63,23 +63,24 @@ def validate(database: Path, table: str, name: str, checks: Sequence[Check]) -> 
     Raises NotJudgedError when a check raised inside Great Expectations, which its own result would show as a failure without rows.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx  # noqa: PLC0415 - seconds of import
     from great_expectations.execution_engine import sqlalchemy_execution_engine as engine  # noqa: PLC0415
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # after the import, which sets it to INFO
     # Great Expectations closes DuckDB's connection before it reads the rows (upstream #10738, #11579) unless the dialect is
     # listed here. tests/countersign/test_judge.py fails when a new version changes this.
     if not any(str(dialect.value) == "duckdb" for dialect in engine._PERSISTED_CONNECTION_DIALECTS):  # noqa: SLF001
-        engine._PERSISTED_CONNECTION_DIALECTS = (*engine._PERSISTED_CONNECTION_DIALECTS, _Dialect.DUCKDB)  # noqa: SLF001
+        private: Any = engine
+        private._PERSISTED_CONNECTION_DIALECTS = (*engine._PERSISTED_CONNECTION_DIALECTS, _Dialect.DUCKDB)  # noqa: SLF001
 
-    context = gx.get_context(mode="ephemeral")
+    context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_sql("facts", connection_string=f"duckdb:///{database}")
     try:
         asset = source.add_table_asset("examined", table_name=table)
         batch = asset.add_batch_definition_whole_table("all").get_batch()
         suite = gx.ExpectationSuite(name=name, expectations=[_expectation(gx, check) for check in checks])
-        outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
+        outcome: Any = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
     finally:
         source.get_execution_engine().close()
         source.get_engine().dispose()

@@ -43,7 +43,7 @@ def read_scope(run: Reconciliation, scope: Scope) -> Reading:
 @flow(
     name="nightly-reconciliation",
     flow_run_name="reconcile {programme}",
-    task_runner=ThreadPoolTaskRunner(max_workers=THREADS),
+    task_runner=ThreadPoolTaskRunner[Any](max_workers=THREADS),
     persist_result=False,
     validate_parameters=True,
 )
@@ -64,7 +64,7 @@ def nightly_reconciliation(
             log.info("slot %s had its run already: %s", run.slot, run.earlier.evidence)
             return verdict(run.earlier)
         scopes, readings = run.scopes()
-        progress = create_progress_artifact(progress=0.0, key="nightly-reconciliation-progress", description=f"{len(scopes)} scopes to read")
+        progress: Any = create_progress_artifact(progress=0.0, key="nightly-reconciliation-progress", description=f"{len(scopes)} scopes to read")
         futures = {read_scope.submit(run, scope): scope for scope in scopes}
         for done, future in enumerate(as_completed(list(futures)), start=1):
             outcome = future.result(raise_on_failure=False)

@@ -6,14 +6,16 @@ import json
 import logging
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
 from moto.iam.models import AccessKeyLastUsed, iam_backends
 from moto.moto_api._internal import mock_random
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sts.models import sts_backends
+from werkzeug.serving import make_server
 
 from sandbox import aws_gaps
 
@@ -54,7 +56,7 @@ class SandboxAws:
 
     def __init__(self, port: int = 0) -> None:
         """Take a port, 0 for any free one."""
-        self._server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+        self._port = port
         self._stack = ExitStack()
         self._estate = aws_gaps.Estate()
         self._accounts: dict[str, SandboxAccount] = {}
@@ -74,12 +76,15 @@ class SandboxAws:
         requests = logging.getLogger("werkzeug")
         self._stack.callback(requests.setLevel, requests.level)
         requests.setLevel(logging.ERROR)
-        self._server.start()
-        if self._server._server is not None:  # noqa: SLF001 -- moto leaves its socket open
-            self._stack.callback(self._server._server.server_close)  # noqa: SLF001 -- the same
-        self._stack.callback(self._server.stop)
-        host, port = self._server.get_host_and_port()
-        self.endpoint = f"http://{host}:{port}"
+        server = make_server(
+            "127.0.0.1", self._port, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=MotoRequestHandler
+        )
+        # moto's own server asks twice a second whether it should stop, which a test suite waits for each time.
+        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox-aws", daemon=True)
+        serving.start()
+        self._stack.callback(serving.join)
+        self._stack.callback(server.shutdown)
+        self.endpoint = f"http://127.0.0.1:{server.server_port}"
         _running.append(self)
         self._stack.callback(_running.remove, self)
         runner = self.account(CALLER_ACCOUNT)

@@ -170,13 +170,14 @@ def _authorise(estate: Estate) -> Callable[..., None]:
             raise ExpiredTokenError
         if {(account, action), (account, "*")} & estate.denied:
             service = "sts" if isinstance(self, TokenResponse) else "iam"
-            raise AccessDeniedError(_caller(self), f"{service}:{action}")
+            on = f" on resource: {resource}" if action == "AssumeRole" else ""
+            raise AccessDeniedError(_caller(self), f"{service}:{action}{on}")
 
     return check
 
 
 def _caller(response: IamResponse | TokenResponse) -> str:
-    from moto.sts.models import sts_backends  # noqa: PLC0415 -- moto's own modules import each other late too
+    from moto.sts.models import sts_backends
 
     _, arn, _ = sts_backends[response.current_account]["aws"].get_caller_identity(response.get_access_key(), "us-east-1")
     return str(arn)

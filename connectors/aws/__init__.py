@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from connectors.aws.door import Account, NotYet, account_of, caller, reason_of, role_arn
+from connectors.aws.door import Account, NotYetError, account_of, caller, reason_of, role_arn
 from connectors.aws.reading import AUTHORIZATION, GENERATE, KEY_USE, LIST_KEYS, REPORT, SUMMARY, AccountReading
 from countersign.errors import ReadError
 from countersign.reading import Probe, Scope
@@ -12,14 +12,14 @@ from countersign.reading import Probe, Scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from countersign.settings import AwsSource, Source
     from mypy_boto3_iam import IAMClient
 
     from countersign.identity import Record
+    from countersign.programme import AwsSource, Source
     from countersign.reading import ReadRequest
 
 PROVIDER = "aws"
-PERMISSIONS = (KEY_USE, AUTHORIZATION, GENERATE, SUMMARY, REPORT, LIST_KEYS, "sts:AssumeRole", "sts:GetCallerIdentity")
+PERMISSIONS = (GENERATE, KEY_USE, AUTHORIZATION, SUMMARY, REPORT, LIST_KEYS, "sts:AssumeRole", "sts:GetCallerIdentity")
 
 
 def scopes(source: Source) -> tuple[Scope, ...]:
@@ -76,7 +76,7 @@ _QUESTIONS: tuple[tuple[str, Callable[[IAMClient], object]], ...] = (
 def _try(account: Account, operation: str, question: Callable[[IAMClient], object]) -> Probe:
     try:
         account.ask(operation, question)
-    except NotYet:
+    except NotYetError:
         return Probe(account.number, operation, ok=True, detail="allowed; no current report, a run has one written")
     except ReadError as error:
         return Probe(account.number, operation, ok=False, detail=f"{reason_of(error)}; {account.caller} needs {operation}")

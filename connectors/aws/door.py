@@ -34,19 +34,19 @@ _DEFAULT_REGION = "us-east-1"
 _lock = threading.Lock()
 
 
-class Gone(ReadError):  # noqa: N818 -- named like ScopeDeniedError: what happened, not that it is an error
+class GoneError(ReadError):
     """What was asked about no longer exists."""
 
 
-class NotYet(ReadError):  # noqa: N818 -- the same
+class NotYetError(ReadError):
     """The credential report has not been written yet."""
 
 
 _KINDS: Mapping[str, type[ReadError]] = {
-    "NoSuchEntity": Gone,
-    "ReportInProgress": NotYet,
-    "ReportNotPresent": NotYet,
-    "ReportExpired": NotYet,
+    "NoSuchEntity": GoneError,
+    "ReportInProgress": NotYetError,
+    "ReportNotPresent": NotYetError,
+    "ReportExpired": NotYetError,
 }
 
 
@@ -64,7 +64,7 @@ class Account:
         self._iam = self._enter()
 
     def ask(self, operation: str, question: Callable[[IAMClient], Answer]) -> Answer:
-        """Put one question to IAM; raises ScopeDeniedError, Gone or ReadError, naming the operation.
+        """Put one question to IAM; raises ScopeDeniedError, GoneError or ReadError, naming the operation.
 
         An assumed role that ran out is assumed again, once.
         """
@@ -127,10 +127,10 @@ def account_of(arn: str) -> str:
 def role_arn(source: AwsSource, account: str) -> str | None:
     """Give the ARN of the source's role in an account; None when the source reads as the caller itself.
 
-    The role is a name with or without path, the same in all accounts, or an ARN whose account is the only one.
+    The role is a name with or without path, the same in all accounts, or an ARN with `{account}` for the number.
     """
     if source.role is None or source.role.startswith("arn:"):
-        return source.role
+        return source.role and source.role.replace("{account}", account)
     partition = session().get_partition_for_region(_region(source))
     return f"arn:{partition}:iam::{account}:role/{source.role.removeprefix('/')}"
 
@@ -150,7 +150,7 @@ def sts(source: AwsSource) -> STSClient:
 
 
 def failure(operation: str, error: Exception) -> ReadError:
-    """Put an error of the SDK in our words: ScopeDeniedError for a refusal, Gone for a missing subject, else ReadError."""
+    """Put an error of the SDK in our words: ScopeDeniedError for a refusal, GoneError for a missing subject, else ReadError."""
     if isinstance(error, ClientError):
         detail = error.response.get("Error", {})
         message = f"{detail.get('Code', 'error')}: {detail.get('Message', '')}".rstrip(": ")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from connectors.aws.door import Gone, NotYet, reason_of
+from connectors.aws.door import GoneError, NotYetError, reason_of
 from connectors.aws.seen import authorization_items, key_items, report_item
 from connectors.aws.tally import Tally
 from countersign.aws_documents import ROOT, AccountRecords, ListedKey, Reading, ReportKey, ReportRow, Use, pair, report_row, report_table
@@ -32,6 +32,7 @@ GENERATE = "iam:GenerateCredentialReport"
 SUMMARY = "iam:GetAccountSummary"
 LIST_KEYS = "iam:ListAccessKeys"
 KEY_USE = "iam:GetAccessKeyLastUsed"
+_REPORT_COVERS = ("user", "password", "access-key")  # of users only the root user is listed nowhere else
 PAGE = 1000
 """Entries a page: the most that IAM gives."""
 REPORT_WAITS = (0.25, 0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8)
@@ -57,7 +58,7 @@ class AccountReading:
         """
         self._summarise_and_generate()
         yield from self._report()
-        report = self._tally(REPORT, ("password", "access-key"))
+        report = self._tally(REPORT, _REPORT_COVERS)
         authorization = self._tally(AUTHORIZATION, ("user", "role"))
         reading = Reading(
             account=self._account.number,
@@ -105,7 +106,7 @@ class AccountReading:
 
     def _report(self) -> Iterator[Observation]:
         """Read the report into `_rows`, yielding it in pages as it was answered."""
-        tally = self._tally(REPORT, ("password", "access-key"))
+        tally = self._tally(REPORT, _REPORT_COVERS)
         try:
             answer = self._written_report(REPORT_WAITS if self._tally(GENERATE).error is None else ())
             self._report_at = answer["GeneratedTime"].astimezone(UTC)
@@ -123,7 +124,7 @@ class AccountReading:
         for wait in waits:
             try:
                 return self._account.ask(REPORT, lambda iam: iam.get_credential_report())
-            except NotYet:
+            except NotYetError:
                 time.sleep(wait)
         return self._account.ask(REPORT, lambda iam: iam.get_credential_report())
 
@@ -161,14 +162,14 @@ class AccountReading:
         )
         if not any(self._request.needs_id(row) for row in rows):
             return None
-        tally = self._tally(LIST_KEYS, ("access-key",))
+        tally = self._tally(LIST_KEYS)
         if isinstance(tally.error, ScopeDeniedError):
             return None
         try:
             answer = self._account.ask(
                 LIST_KEYS, lambda iam: iam.get_paginator("list_access_keys").paginate(UserName=user.name).build_full_result()
             )
-        except Gone:
+        except GoneError:
             return ()  # deleted since its page was answered, and its keys with it
         except ReadError as error:
             tally.fail(error)

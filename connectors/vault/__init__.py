@@ -74,6 +74,8 @@ def _read(request: ReadRequest, sleep: Callable[[float], None]) -> Iterator[Reco
     source = cast("VaultSource", request.source)
     outside = Api(source.address, token="", namespace=source.namespace, ca=source.ca, sleep=sleep)
     login, myself = _myself(source, outside)
+    if isinstance(myself, Refusal) and myself.busy:
+        raise ReadError(_SELF, f"the server is sealed, failing or too busy: {myself}")
     visit = _visit(request, outside.within(token=login.token, namespace=request.scope.detail["namespace"] or None), login, myself)
     whoami = visit.operation(f"GET {_SELF}")
     whoami.settle(myself)

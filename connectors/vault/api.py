@@ -162,8 +162,7 @@ class Api:
             except requests.RequestException as error:
                 raise ReadError(path, f"{self._address} did not answer: {type(error).__name__}") from error
             status: int = response.status_code
-            patient = status == _BUSY or status >= _SERVER_ERROR
-            if not patient or delay is None:
+            if delay is None or not (status == _BUSY or status >= _SERVER_ERROR):
                 break
             self._sleep(delay)
         try:

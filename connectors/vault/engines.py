@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from connectors.vault import records
+from connectors.vault import credentials, records
 from connectors.vault.api import ABSENT, BATCH, DENIED, NOT_ALLOWED, Json, Refusal, each
 from connectors.vault.identities import listed
 from connectors.vault.visit import Operation, Visit, told
@@ -62,7 +62,7 @@ def _secrets(visit: Visit, mount: Mount, operation: Operation, found: Iterable[t
     rest = iter(found)
     while batch := list(islice(rest, BATCH)):
         for path, metadata in batch:
-            credential = records.secret(visit, mount, path, metadata, visit.now())
+            credential = credentials.secret(visit, mount, path, metadata, visit.now())
             if credential is None:
                 operation.dropped["metadata without a version"] += 1
             else:
@@ -83,7 +83,7 @@ def database_roles(visit: Visit, mount: Mount) -> Iterator[Record]:
         for name, answer in batch:
             found = reads.settle(answer)
             if found is not None:
-                yield records.database_role(visit, mount, name, found, visit.now())
+                yield credentials.database_role(visit, mount, name, found, visit.now())
                 seen.append({"name": name, **records.pick(found, records.STATIC_ROLE_FIELDS)})
         yield reads.observe(seen)
     yield from told(listing, reads)
@@ -102,7 +102,7 @@ def certificates(visit: Visit, mount: Mount) -> Iterator[Record]:
     for page in listed(visit, listing, detailed):
         for serial, found in page.info.items():
             is_revoked = None if revocations.refused else serial in revoked
-            yield records.certificate(visit, mount, serial, found, revoked=is_revoked)
+            yield credentials.certificate(visit, mount, serial, found, revoked=is_revoked)
         yield listing.observe(
             [{"serial": serial, **records.pick(found, records.CERTIFICATE_FIELDS)} for serial, found in page.info.items()]
         )
@@ -120,11 +120,11 @@ def _certificates_one_by_one(visit: Visit, mount: Mount) -> Iterator[Record]:
             if found is None:
                 continue
             try:
-                opened = records.opened(found)
+                opened = credentials.opened(found)
             except ValueError:
                 reads.dropped["not an X.509 certificate"] += 1
                 continue
-            yield records.certificate(visit, mount, serial, opened, revoked=opened["revocation_time"] > 0)
+            yield credentials.certificate(visit, mount, serial, opened, revoked=opened["revocation_time"] > 0)
             seen.append({"serial": serial, **opened})
         yield reads.observe(seen)
     yield from told(listing, reads)

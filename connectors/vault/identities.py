@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connectors.vault import records
+from connectors.vault import credentials, records
 from connectors.vault.api import Json, Page, Refusal, each
 from connectors.vault.records import AppRole, Entity, Mount
 from connectors.vault.visit import Operation, Visit, told
@@ -101,11 +101,11 @@ def _secret_ids(
             found = lookups.settle(answer)
             if isinstance(answer, Refusal):
                 if not answer.gone:
-                    yield records.unread_secret_id(visit, role.uid, accessor, f"its look-up was refused: {answer}", visit.now())
+                    yield credentials.unread_secret_id(visit, role.uid, accessor, f"its look-up was refused: {answer}", visit.now())
             elif found is not None:
                 seen.append({"role": role.name, "accessor": accessor, **records.observed(found, records.SECRET_ID_FIELDS)})
                 claims[role.name].append(records.words(found.get("metadata")))
-                yield records.secret_id(visit, role.uid, accessor, found, visit.now())
+                yield credentials.secret_id(visit, role.uid, accessor, found, visit.now())
         yield lookups.observe(seen)
 
 
@@ -193,7 +193,7 @@ def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
             else:
                 uid = known.owners[entity] = visit.uid("entity", entity)
                 yield records.unread_entity(visit, entity, visit.now())
-            yield records.token(visit, uid, found, visit.now())
+            yield credentials.token(visit, uid, found, visit.now())
             yield from grants.of(uid, records.policies(found, "policies"), via="direct" if entity is None else "token")
         yield lookups.observe(seen)
     yield from told(listing, lookups)

@@ -1,4 +1,4 @@
-"""From the server's answers to typed records; pure, and the only place that knows the answers' fields."""
+"""From the server's answers to identities; pure, like `credentials.py` beside it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-
 from connectors.vault.visit import PROVIDER, Visit
 from countersign.clock import expiry, instant
-from countersign.identity import Credential, Identity, Track
+from countersign.identity import Identity, Track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,6 +136,14 @@ def words(metadata: Mapping[str, Any] | None) -> dict[str, str]:
 def when(text: Any) -> datetime | None:  # noqa: ANN401 - straight from JSON
     """Read a time that may be missing; the year 1 is how the server writes that there is none."""
     return expiry(text)[0] if text else None
+
+
+def issued(answer: Json) -> datetime | None:
+    """Read when a token was made, to the second where the server says no more."""
+    if text := answer.get("issue_time"):
+        return instant(text)
+    seconds = answer.get("creation_time")
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def policies(answer: Json, *names: str) -> tuple[str, ...]:
@@ -267,58 +273,6 @@ def with_claims(role: AppRole, claims: Iterable[Mapping[str, str]] | None) -> Ap
     return replace(role, tags=tags, unknown={"tags": f"its secret-ids disagree on {', '.join(torn)}"} if torn else {})
 
 
-def secret_id(visit: Visit, role_uid: str, accessor: str, answer: Json, at: datetime) -> Credential:
-    """Tell a secret-id by its accessor, never by itself."""
-    expires, never = expiry(answer["expiration_time"])
-    return Credential(
-        uid=visit.uid("secret-id", accessor),
-        identity_uid=role_uid,
-        provider=PROVIDER,
-        scope=visit.scope,
-        kind="secret-id",
-        enabled=True,
-        created_at=when(answer.get("creation_time")),
-        expires_at=expires,
-        never_expires=never,
-        ttl_s=answer.get("secret_id_ttl") or None,
-        observed_at=at,
-        unknown={"last_used_at": ONLY_AUDIT},
-    )
-
-
-def unread_secret_id(visit: Visit, role_uid: str, accessor: str, reason: str, at: datetime) -> Credential:
-    """Tell a secret-id that is listed but may not be looked up."""
-    return Credential(
-        uid=visit.uid("secret-id", accessor),
-        identity_uid=role_uid,
-        provider=PROVIDER,
-        scope=visit.scope,
-        kind="secret-id",
-        enabled=True,
-        observed_at=at,
-        unknown={"last_used_at": ONLY_AUDIT} | dict.fromkeys(("created_at", "expires_at", "ttl_s"), reason),
-    )
-
-
-def token(visit: Visit, identity_uid: str, answer: Json, at: datetime) -> Credential:
-    """Tell a token by its accessor; an `expire_time` of null means that it never ends."""
-    expires = answer.get("expire_time")
-    return Credential(
-        uid=visit.uid("token", answer["accessor"]),
-        identity_uid=identity_uid,
-        provider=PROVIDER,
-        scope=visit.scope,
-        kind="token",
-        enabled=True,
-        created_at=_issued(answer),
-        expires_at=when(expires),
-        never_expires=expires is None,
-        ttl_s=answer.get("creation_ttl") or None,
-        observed_at=at,
-        unknown={"last_used_at": ONLY_AUDIT},
-    )
-
-
 def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
     """Tell a token that belongs to no entity: it is an identity of its own."""
     accessor = answer["accessor"]
@@ -332,7 +286,7 @@ def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
         name=answer.get("display_name") or accessor,
         track="machine",
         enabled=True,
-        created_at=_issued(answer),
+        created_at=issued(answer),
         owner_claim=metadata.get("owner"),
         purpose=metadata.get("purpose"),
         tags=tagged(metadata, own=accessor == visit.own_accessor),
@@ -379,86 +333,7 @@ def mount_identity(visit: Visit, mount: Mount, at: datetime) -> Identity:
     )
 
 
-def secret(visit: Visit, mount: Mount, path: str, answer: Json, at: datetime) -> Credential | None:
-    """Tell a KV secret by the metadata of its current version; None when it has no version, so no secret.
-
-    `updated_time` would move with a change of labels too, so a rotation is the creation of the current version.
-    """
-    current = answer.get("current_version") or 0
-    if not current:
-        return None
-    version: Json = (answer.get("versions") or {}).get(str(current)) or {}
-    deletion = when(version.get("deletion_time"))
-    gone = bool(version.get("destroyed")) or (deletion is not None and deletion <= at)
-    return Credential(
-        uid=visit.uid("secret", mount.path + path),
-        identity_uid=visit.uid("mount", mount.accessor),
-        provider=PROVIDER,
-        scope=visit.scope,
-        kind="secret",
-        enabled=not gone,
-        created_at=when(version.get("created_time") or answer.get("updated_time")),
-        expires_at=None if gone else deletion,
-        observed_at=at,
-        unknown={"last_used_at": ONLY_AUDIT},
-    )
-
-
-def database_role(visit: Visit, mount: Mount, name: str, answer: Json, at: datetime) -> Credential:
-    """Tell a static database account by its last rotation."""
-    rotated = when(answer.get("last_vault_rotation"))
-    return Credential(
-        uid=visit.uid("database-role", f"{mount.accessor}:{name}"),
-        identity_uid=visit.uid("mount", mount.accessor),
-        provider=PROVIDER,
-        scope=visit.scope,
-        kind="database-role",
-        enabled=True,
-        created_at=rotated,
-        ttl_s=answer.get("rotation_period") or None,
-        observed_at=at,
-        unknown={"last_used_at": ONLY_AUDIT} | ({} if rotated else {"created_at": "the server names no rotation"}),
-    )
-
-
-def certificate(visit: Visit, mount: Mount, serial: str, answer: Json, *, revoked: bool | None) -> Credential:
-    """Tell an issued certificate; `revoked` is None when the list of revocations could not be read."""
-    unknown = {"last_used_at": "a certificate is used without its issuer"}
-    if revoked is None:
-        unknown["enabled"] = "the list of revoked certificates could not be read"
-    return Credential(
-        uid=visit.uid("certificate", f"{mount.accessor}:{serial}"),
-        identity_uid=visit.uid("mount", mount.accessor),
-        provider=PROVIDER,
-        scope=visit.scope,
-        kind="certificate",
-        enabled=None if revoked is None else not revoked,
-        created_at=when(answer["not_before"]),
-        expires_at=when(answer["not_after"]),
-        observed_at=visit.now(),
-        unknown=unknown,
-    )
-
-
-def opened(answer: Json) -> Json:
-    """Read `cert/<serial>` in the words of OpenBao's `certs/detailed`. Raises ValueError when it holds no certificate."""
-    parsed = x509.load_pem_x509_certificate(str(answer.get("certificate", "")).encode())
-    return {
-        "common_name": parsed.subject.rfc4514_string(),
-        "issuer": parsed.issuer.rfc4514_string(),
-        "not_before": parsed.not_valid_before_utc.isoformat(),
-        "not_after": parsed.not_valid_after_utc.isoformat(),
-        "revocation_time": answer.get("revocation_time") or 0,
-    }
-
-
 def tagged(metadata: Mapping[str, str], *, own: bool) -> dict[str, str]:
-    """Metadata as tags, with a mark on the identity that reads, so that our own house is recognised."""
-    return {**metadata, "countersign": "self"} if own else dict(metadata)
-
-
-def _issued(answer: Json) -> datetime | None:
-    if text := answer.get("issue_time"):
-        return instant(text)
-    seconds = answer.get("creation_time")
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    """Metadata as tags, with a mark on the identity that reads; nobody else can write that mark by their metadata."""
+    claims = {name: value for name, value in metadata.items() if name != "countersign"}
+    return claims | {"countersign": "self"} if own else claims

@@ -37,7 +37,6 @@ RULES = {
     "contract-retention": "Every contract says how long evidence is kept.",
     "contract-notification": "Every contract says within what time the partner notifies.",
     "contract-evidence-access": "Every contract gives the customer direct access to evidence.",
-    "workload-partner": "Every workload belongs to a partner.",
     "workload-owner": "Every workload is owned by an active customer person, and so is its backup.",
     "workload-purpose": "Every workload says what it is for.",
     "workload-expiry": "Every workload expires, no later than its partner's contract.",
@@ -205,9 +204,7 @@ def _step(register: Register, field: str, step: Step) -> Iterator[_Fault]:
 
 def _workload(register: Register, workload: Workload) -> Iterator[_Fault]:
     partner = register.partners.get(workload.partner or "")
-    if workload.partner is None:
-        yield _Fault("workload-partner", "partner", "it is not said whose workload this is", "add `partner:` with the partner's id")
-    elif partner is None:
+    if workload.partner is not None and partner is None:
         yield _unknown("partner", "partner", workload.partner, register.partners)
     yield from _customer_person(register, "workload-owner", "owner", workload.owner, "the owner")
     if workload.backup_owner is not None:

@@ -153,7 +153,7 @@ def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
             fix = f"rename it to {close}/" if close else f"the register's folders are {', '.join(FOLDERS)}; move it elsewhere"
             problems.append(Problem(Where(file), "", "is not a folder of the register", fix))
         elif path.suffix in {".yaml", ".yml"} and path.name != "customer.yaml":
-            fix = f"move it into one of {', '.join(FOLDERS)} (customer.yaml is the only YAML file beside them)"
+            fix = f"move it into {'/, '.join(FOLDERS[:-1])}/ or {FOLDERS[-1]}/"
             problems.append(Problem(Where(file), "", "is not read where it is", fix))
         else:
             yield "", path

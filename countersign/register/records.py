@@ -197,10 +197,11 @@ class Control(Entry):
 
 
 class Workload(Entry):
-    """A registered, partner-owned use of identities."""
+    """A registered use of identities, by a partner or by the customer itself."""
 
     workload: EntryId
     partner: Slug | None = None
+    """None: the customer's own."""
     owner: Ref | None = None
     backup_owner: Ref | None = None
     purpose: str | None = None

@@ -36,6 +36,7 @@ PAYROLL_SECRET = guid("secret/payroll-sync/2")
 
 def write(folder: Path, now: datetime) -> None:
     """Write the exports of yesterday evening below `folder`; dates in them are relative to `now` (UTC)."""
+    now = now.replace(microsecond=0)
     made = now - timedelta(hours=11)
     _file(folder / "entra" / "account.json", _json(_account()), made)
     _file(folder / "entra" / "app.json", _json(_applications(now)), made)
@@ -204,43 +205,44 @@ def _service_accounts() -> list[Json]:
     ]
 
 
-def _key(now: datetime, name: str, number: int, *, age: int, life: int | None, address: str | None = None) -> Json:
+def _key(now: datetime, address: str, number: int, *, age: int, life: int | None) -> Json:
     start = (now - timedelta(days=age)).replace(microsecond=0)
     return {
         "keyAlgorithm": "KEY_ALG_RSA_2048",
         "keyOrigin": "GOOGLE_PROVIDED",
         "keyType": "USER_MANAGED",
-        "name": f"projects/{PROJECT}/serviceAccounts/{address or email(name)}/keys/{guid(f'key/{name}/{number}').replace('-', '')}",
+        "name": f"projects/{PROJECT}/serviceAccounts/{address}/keys/{guid(f'key/{address}/{number}').replace('-', '')}",
         "validAfterTime": stamp(start),
         "validBeforeTime": "9999-12-31T23:59:59Z" if life is None else stamp(start + timedelta(days=life)),
     }
 
 
 def _service_account_keys(now: datetime) -> dict[str, list[Json]]:
-    def google_s_own(name: str, address: str | None = None) -> Json:
-        return _key(now, name, 0, age=6, life=22, address=address) | {"keyType": "SYSTEM_MANAGED"}
-
+    ours: dict[str, list[tuple[int, int | None]]] = {  # (age, life) in days
+        email("acme-deploy"): [(20, 90)],
+        email("brightpath-loader"): [(80, 365)],
+        email("corvid-etl"): [(1130, None), (502, None), (430, 365)],
+        email("orders-api"): [],
+        COMPUTE: [],
+    }
     return {
-        email("acme-deploy"): [google_s_own("acme-deploy"), _key(now, "acme-deploy", 1, age=20, life=90)],
-        email("brightpath-loader"): [google_s_own("brightpath-loader"), _key(now, "brightpath-loader", 1, age=80, life=365)],
-        email("corvid-etl"): [
-            google_s_own("corvid-etl"),
-            _key(now, "corvid-etl", 1, age=1130, life=None),
-            _key(now, "corvid-etl", 2, age=502, life=None),
-            _key(now, "corvid-etl", 3, age=430, life=365),
-        ],
-        email("orders-api"): [google_s_own("orders-api")],
-        COMPUTE: [google_s_own("compute", COMPUTE)],
+        address: [
+            _key(now, address, 0, age=6, life=22) | {"keyType": "SYSTEM_MANAGED"},
+            *(_key(now, address, number, age=age, life=life) for number, (age, life) in enumerate(keys, 1)),
+        ]
+        for address, keys in ours.items()
     }
 
 
 # --- AWS ---
 
+_USE = ("last_used_date", "last_used_region", "last_used_service")
 _COLUMNS = (
-    "user", "arn", "user_creation_time", "password_enabled", "password_last_used", "password_last_changed", "password_next_rotation", "mfa_active",
-    *(f"access_key_{slot}_{what}" for slot in (1, 2) for what in ("active", "last_rotated", "last_used_date", "last_used_region", "last_used_service")),
+    *("user", "arn", "user_creation_time", "password_enabled", "password_last_used", "password_last_changed", "password_next_rotation"),
+    "mfa_active",
+    *(f"access_key_{slot}_{what}" for slot in (1, 2) for what in ("active", "last_rotated", *_USE)),
     *(f"cert_{slot}_{what}" for slot in (1, 2) for what in ("active", "last_rotated")),
-)  # fmt: skip
+)
 
 
 def _report(now: datetime) -> str:
@@ -255,7 +257,7 @@ def _report(now: datetime) -> str:
         return dict.fromkeys(_COLUMNS, "N/A") | flags | {"user": user, "arn": arn, "user_creation_time": ago(age)} | cells
 
     def key(age: float, used: float | None) -> dict[str, str]:
-        use = {"last_used_date": ago(used), "last_used_region": "eu-west-2", "last_used_service": "s3"} if used is not None else {}
+        use = dict(zip(_USE, (ago(used), "eu-west-2", "s3"), strict=True)) if used is not None else {}
         return {f"access_key_1_{name}": value for name, value in ({"active": "true", "last_rotated": ago(age)} | use).items()}
 
     def console(changed: float, used: float, *, mfa: bool) -> dict[str, str]:

@@ -68,13 +68,24 @@ def write(folder: Path, now: datetime, *, aws_endpoint: str, vault_address: str,
     for control, objective in OBJECTIVES.items():
         _file(register / "controls" / f"{control}.yaml", _control(control, objective))
     for workload in WORKLOADS:
-        _file(register / "workloads" / f"{workload.name}.yaml", workload.entry(today, _ends(today)[workload.partner]))
+        _file(register / "workloads" / f"{workload.name}.yaml", workload.entry(_ends(today)[workload.partner]))
     _file(register / "exceptions" / "EX-0001.yaml", _exception(today))
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes everything out: the register refuses anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Say that nothing is written as an alias."""
+        del data
+        return True
 
 
 def _file(path: Path, content: Entry) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=130, default_flow_style=None), encoding="utf-8")
+    path.write_text(
+        yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=130, default_flow_style=None), encoding="utf-8"
+    )
 
 
 def _config(aws_endpoint: str, vault_address: str) -> Entry:
@@ -112,7 +123,8 @@ def _customer(caller_account: str) -> Entry:
             "machine": {
                 "max_idle": "P45D",
                 "rotate_within": {
-                    "aws_access_key": "P90D", "entra_secret": "P180D", "entra_certificate": "P365D", "gcp_key": "P90D", "vault_secret_id": "P30D",
+                    "aws_access_key": "P90D", "entra_secret": "P180D", "entra_certificate": "P365D",
+                    "gcp_key": "P90D", "vault_secret_id": "P30D",
                 },
                 "max_ttl": "PT12H",
                 "overlap": "P7D",
@@ -155,7 +167,10 @@ def _partners(today: date) -> tuple[Entry, ...]:
             "acme", "Acme Managed Services", "C-2041", 640,
             {"aws_accounts": [ACME_ACCOUNT], "entra_tenants": [ACME_TENANT], "oidc_issuers": ["https://token.acme.example"]},
         ),
-        partner("brightpath", "Brightpath Analytics", "C-1877", 1140, {"aws_accounts": [BRIGHTPATH_ACCOUNT], "entra_tenants": [BRIGHTPATH_TENANT]}),
+        partner(
+            "brightpath", "Brightpath Analytics", "C-1877", 1140,
+            {"aws_accounts": [BRIGHTPATH_ACCOUNT], "entra_tenants": [BRIGHTPATH_TENANT]},
+        ),
         partner("corvid", "Corvid Integrations", "C-1302", 1730, {"aws_accounts": [CORVID_ACCOUNT], "entra_tenants": [CORVID_TENANT]}),
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sandbox.estate.exports import email
+from sandbox.estate.places import HOSTILE_FORMULA, HOSTILE_HTML
 
 Intended = tuple[str, str, Literal["held", "broken"]]
 
@@ -27,9 +28,9 @@ _HELD = {
 }
 
 _BROKEN = {
-    "named-owner": ("corvid-deploy", "corvid-report", "ci-artifacts", "legacy-ftp", "Corvid Insight", "corvid-batch", "corvid-lab"),
+    "named-owner": ("corvid-deploy", "corvid-report", "ci-artifacts", "legacy-ftp", "Corvid Insight", "corvid-batch", HOSTILE_FORMULA),
     "owner-live": ("corvid-legacy-sync", email("corvid-etl")),
-    "workload-registered": ("corvid-deploy", "corvid-jlarsen", "corvid-batch", "corvid-lab", "Corvid Provisioning", "Corvid Insight"),
+    "workload-registered": ("corvid-deploy", "corvid-jlarsen", "corvid-batch", "corvid-lab", "Corvid Provisioning", HOSTILE_HTML),
     "expiry-declared": ("corvid-support",),
     "rotation-age": ("corvid-deploy", "corvid-legacy-sync", "legacy-ftp", "corvid-lab", "Corvid Provisioning", email("corvid-etl")),
     "credential-expiry": ("corvid-batch", email("corvid-etl")),

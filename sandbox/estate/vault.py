@@ -29,7 +29,7 @@ def seed(vault: SandboxVault) -> None:
     vault.secret_id("orders-ci", metadata={"owner": "devika"})
     vault.entity("devika.rao", metadata={"owner": "devika"}, policies=["reports"], alias=(userpass, "devika"))
     vault.entity("acme-oncall", metadata={"partner": "acme"}, policies=["reports"], alias=(userpass, "acme-oncall"))
-    vault.entity(HOSTILE_HTML, alias=(userpass, "guest"))
+    vault.entity(HOSTILE_HTML, metadata={"partner": "corvid"}, alias=(userpass, "guest"))
     vault.disable_entity(vault.entity("corvid-contractor", policies=["corvid-all"], alias=(userpass, "corvid-contractor")))
     for name in ("devika", "acme-oncall", "guest", "corvid-contractor"):
         vault.user(name, policies=["reports"])

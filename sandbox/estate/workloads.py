@@ -23,9 +23,8 @@ class Work:
     """How long before the contract it ends; None: no expiry is written down."""
     identities: tuple[str, ...]
 
-    def entry(self, today: date, contract_ends: date) -> dict[str, Any]:
-        """Write it as the register does; `today` is only asked for a contract that is over."""
-        del today
+    def entry(self, contract_ends: date) -> dict[str, Any]:
+        """Write it as the register does."""
         entry: dict[str, Any] = {"workload": self.name, "partner": self.partner, "owner": self.owner}
         if self.backup_owner is not None:
             entry["backup_owner"] = self.backup_owner

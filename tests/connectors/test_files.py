@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from connectors import files
 from countersign.errors import ReadError
 from countersign.identity import Coverage, Credential, Grant, Identity, Observation, Provenance, Record, Trust
+from countersign.programme import FilesSource
 from countersign.reading import ReadRequest, Scope
 
 if TYPE_CHECKING:
@@ -31,11 +31,8 @@ MICROSOFT = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Source:
-    path: Path
-    name: str = "exports"
-    provider: str = "files"
+def exports(path: Path) -> FilesSource:
+    return FilesSource(name="exports", provider="files", path=path)
 
 
 def guid(number: int) -> str:
@@ -52,12 +49,12 @@ def put(folder: Path, name: str, content: str | bytes | list[Any] | dict[str, An
 
 
 def read(folder: Path) -> list[Record]:
-    source = Source(folder)
+    source = exports(folder)
     return [record for scope in files.scopes(source) for record in files.read(request(source, scope))]
 
 
-def request(source: Source, scope: Scope) -> ReadRequest:
-    return ReadRequest(source=source, scope=scope, run="run-1", now=lambda: NOW)  # type: ignore[arg-type] # a stand-in with the same fields
+def request(source: FilesSource, scope: Scope) -> ReadRequest:
+    return ReadRequest(source=source, scope=scope, run="run-1", now=lambda: NOW)
 
 
 def of(records: list[Record], kind: type[T]) -> list[T]:
@@ -492,14 +489,14 @@ def test_links_that_leave_the_folder_and_special_files_are_refused(tmp_path: Pat
 def test_a_missing_or_empty_folder_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ReadError, match=r"put exports there|make it"):
-            files.scopes(Source(folder))  # type: ignore[arg-type] # a stand-in with the same fields
+            files.scopes(exports(folder))
 
 
 def test_a_file_that_vanished_after_listing_is_a_failed_row(tmp_path: Path) -> None:
     gone = put(tmp_path, "report.csv", table(ROBOT))
     put(tmp_path, "sa.json", [account("1", "a@x.example")])
-    source = Source(tmp_path)
-    listed = files.scopes(source)  # type: ignore[arg-type] # a stand-in with the same fields
+    source = exports(tmp_path)
+    listed = files.scopes(source)
     gone.unlink()
     aws = next(scope for scope in listed if scope.provider == "aws")
     row = only([row for row in files.read(request(source, aws)) if isinstance(row, Coverage)])
@@ -523,7 +520,7 @@ def test_what_the_auditor_gets(tmp_path: Path) -> None:
 def test_doctor_says_what_each_file_was_taken_for(tmp_path: Path) -> None:
     put(tmp_path, "report.csv", table(ROBOT))
     put(tmp_path, "junk", "?")
-    probes = list(files.probe(Source(tmp_path)))  # type: ignore[arg-type] # a stand-in with the same fields
+    probes = list(files.probe(exports(tmp_path)))
     assert {("file:report.csv", True), ("file:junk", False)} == {(probe.operation, probe.ok) for probe in probes}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import vault
-from connectors.vault import login, records
+from connectors.vault import credentials, login, records
 from connectors.vault.api import DELAYS_S, Api
 from connectors.vault.privilege import is_privileged
 from countersign.errors import ReadError, ScopeDeniedError
@@ -39,7 +40,7 @@ def _build(server: SandboxVault) -> None:
     server.policy("admin", ADMIN)
     server.policy("orders", 'path "secret/data/orders/*" { capabilities = ["read"] }')
     server.approle("acme-backup", policies=["orders"])
-    server.secret_id("acme-backup", metadata={"owner": "maria", "partner": "acme"})
+    server.secret_id("acme-backup", metadata={"owner": "maria", "partner": "acme", "countersign": "self"})
     server.login("acme-backup", metadata={"owner": "maria", "partner": "beta"})
     server.approle("acme-short", secret_id_ttl="720h")
     server.secret_id("acme-short")
@@ -370,6 +371,17 @@ def test_patience_has_an_end(bao: SandboxVault) -> None:
     assert _coverage(found)["LIST auth/token/accessors"].state == "complete"
 
 
+@pytest.mark.usefixtures("root")
+def test_a_server_that_answers_nothing_but_busy_may_be_tried_again(bao: SandboxVault) -> None:
+    client = bao.client()
+    client.write_data("sys/quotas/rate-limit/tight", data={"path": "auth/token/", "rate": 1, "interval": "10m"})
+    client.lookup_token()
+    with pytest.raises(ReadError, match="too busy: 429") as error:
+        _read(_source(bao))
+    client.delete("sys/quotas/rate-limit/tight")
+    assert not isinstance(error.value, ScopeDeniedError)
+
+
 def test_nobody_there_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAULT_TOKEN", "x")
     source = VaultSource.model_validate({"name": "prod", "provider": "vault", "address": "http://127.0.0.1:9"})
@@ -408,6 +420,8 @@ def test_permissions_are_sorted_and_all_in_the_policy() -> None:
     hcl = vault.policy_hcl(namespaces=("team",))
     assert all(f'path "{line.split(" ", 1)[1]}"' in hcl and f'path "team/{line.split(" ", 1)[1]}"' in hcl for line in vault.PERMISSIONS)
     assert "scan" not in vault.policy_hcl(scan=False)
+    page = Path(__file__).parents[2] / "docs" / "connectors" / "vault.md"
+    assert f"```hcl\n{vault.policy_hcl()}```" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -436,19 +450,24 @@ def test_no_policy_text_breaks_the_reading(text: str) -> None:
 
 
 def test_the_server_ends_with_its_block_even_after_an_error() -> None:
-    server = SandboxVault()
-    with pytest.raises(ZeroDivisionError), server:
-        log = server.audit_log
-        1 / 0  # noqa: B018 - any error
+    server, folders = SandboxVault(), []
+
+    def fail() -> None:
+        with server:
+            folders.append(server.audit_log.parent)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{server.address}/v1/sys/health", timeout=1)
-    assert not log.parent.exists()
+    assert [folder.exists() for folder in folders] == [False]
 
 
 def test_a_static_database_account_is_as_old_as_its_last_rotation() -> None:
     visit: Any = SimpleNamespace(scope="prod", uid=lambda kind, native: f"vault:prod:{kind}/{native}")
     answer = {"last_vault_rotation": "2026-05-05T10:00:00.123456789Z", "rotation_period": 86400, "username": "app"}
-    told = records.database_role(visit, records.Mount("db/", "database", "database_1"), "app", answer, datetime.now(UTC))
+    told = credentials.database_role(visit, records.Mount("db/", "database", "database_1"), "app", answer, datetime.now(UTC))
     assert (told.uid, told.created_at, told.ttl_s) == (
         "vault:prod:database-role/database_1:app",
         datetime(2026, 5, 5, 10, 0, 0, 123456, UTC),

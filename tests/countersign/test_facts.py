@@ -217,6 +217,9 @@ def test_partner_evidence_is_ranked_and_the_register_comes_first(tmp_path: Path)
                                identities=("aws:*:user/job-*",)),
         },
     )  # fmt: skip
+    held = held.model_copy(update={"workloads": held.workloads | {
+        "own": Workload(workload="own", owner="dev", purpose="x", identities=("aws:444455556666:user/acme-own",)),
+    }})  # fmt: skip
     by_role = user("reader", kind="role", uid="aws:444455556666:role/AROA1", native_id="AROA1")
     trust = Trust(identity_uid=by_role.uid, provider="aws", scope="444455556666", party_kind="aws-account", party="111122223333")
     rows = judge_facts(
@@ -226,13 +229,14 @@ def test_partner_evidence_is_ranked_and_the_register_comes_first(tmp_path: Path)
             user("acme-y"),
             user("job-1", tags={"partner": "corvid"}),
             user("other"),
+            user("acme-own"),
             by_role,
             trust,
         ],
         held,
     )
     partners = {row["identity_name"]: row["partner"] for row in rows if row["subject_kind"] == "identity"}
-    assert partners == {"ACME-x": "corvid", "acme-y": "acme", "job-1": "acme", "other": None, "reader": "acme"}
+    assert partners == {"ACME-x": "corvid", "acme-y": "acme", "job-1": "acme", "other": None, "reader": "acme", "acme-own": None}
     job = the(rows, "job-1", "identity")
     assert (job["accountable"], job["has_named_owner"], job["owner_is_live"], job["expiry_is_declared"]) == ("maria", True, True, False)
     # The contract's last day still counts, in the customer's own time zone (London is at UTC in November).

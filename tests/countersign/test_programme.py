@@ -116,8 +116,9 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "line", "field", "instead"), SECRETS)
-def test_a_written_out_secret_is_refused_and_not_repeated(folder: Path, old: str, new: str, line: int, field: str, instead: str) -> None:
+@pytest.mark.parametrize("case", SECRETS)
+def test_a_written_out_secret_is_refused_and_not_repeated(folder: Path, case: tuple[str, str, int, str, str]) -> None:
+    old, new, line, field, instead = case
     change(folder, old, new)
 
     (problem,) = refused(folder)
@@ -163,8 +164,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "line", "field", "message", "fix"), WRONG)
-def test_a_mistake_is_said_with_line_field_and_fix(folder: Path, old: str, new: str, line: int, field: str, message: str, fix: str) -> None:
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_said_with_line_field_and_fix(folder: Path, case: tuple[str, str, int, str, str, str]) -> None:
+    old, new, line, field, message, fix = case
     change(folder, old, new)
 
     (problem,) = refused(folder)

@@ -1,0 +1,106 @@
+"""The command line: `countersign COMMAND`; each command loads what it needs when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+import traceback
+import warnings
+from typing import TYPE_CHECKING
+
+import typer
+
+from countersign import app_dir
+from countersign.cli import demo, doctor, look, programme, register, run, show, verify
+from countersign.errors import CountersignError
+from countersign.results import EXIT_FAILED, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
+    ("Try it", "demo", demo.demo, "countersign demo --keep northwind"),
+    ("Try it", "sandbox", demo.sandbox, "countersign sandbox --port-base 4566"),
+    ("Set up", "init", programme.init, "countersign init northwind --customer northwind"),
+    ("Set up", "keygen", programme.keygen, "countersign keygen keys/evidence.pem"),
+    ("Set up", "doctor", doctor.doctor, "countersign doctor -p northwind"),
+    ("Every night", "reconcile", run.reconcile, "countersign reconcile -p northwind --source aws"),
+    ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
+    ("Every night", "runs", look.runs, "countersign runs -p northwind"),
+    ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
+)
+_REGISTER: tuple[tuple[str, Callable[..., int], str], ...] = (
+    ("check", register.check, "countersign register check -p northwind"),
+    ("schema", register.schema, "countersign register schema > register.schema.json"),
+)
+
+
+def _end(code: int | None) -> None:
+    raise typer.Exit(code or 0)
+
+
+def _app() -> typer.Typer:
+    settings = {"add_completion": False, "rich_markup_mode": "rich", "pretty_exceptions_enable": False, "no_args_is_help": True}
+    app = typer.Typer(
+        **settings,  # type: ignore[arg-type]  # each is of its parameter's type
+        help=(
+            "Countersign: the customer's side of a partner-run identity programme.\n\n"
+            "Exit codes: 0 fine; 1 something to act on; 2 usage or configuration; 3 some of it could not be read; 4 failed."
+        ),
+        epilog="Example: countersign demo",
+        result_callback=_end,
+    )
+    group = typer.Typer(**settings, help="Check the register, or describe its files.", epilog="Example: countersign register check")  # type: ignore[arg-type]  # as above
+    for name, function, example in _REGISTER:
+        group.command(name, epilog=f"Example: {example}")(function)
+    for panel, name, function, example in _COMMANDS:
+        app.command(name, epilog=f"Example: {example}", rich_help_panel=panel)(function)
+        if name == "keygen":
+            app.add_typer(group, name="register", rich_help_panel=panel)
+    return app
+
+
+def main() -> None:
+    """Run the command that the process was started with, and end the process with its exit code."""
+    sys.path.insert(0, str(app_dir()))
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    # Libraries may only speak up when something is broken; what matters of the rest is in our own words.
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s", stream=sys.stderr)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    sys.exit(answer(sys.argv[1:]))
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every error becomes a message, and a document too with `--json`."""
+    as_json = "--json" in arguments
+    try:
+        _app()(args=list(arguments), prog_name="countersign")
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else EXIT_FAILED
+        if code == EXIT_USAGE and as_json:
+            # Only a command line that was not understood ends in this way; it has been explained on standard error.
+            show.document({"error": "the command line was not understood", "fix": "countersign --help", "problems": []})
+        return code
+    except CountersignError as error:
+        show.error(error, as_json=as_json)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence and not a traceback
+        show.error(_unexpected(error), as_json=as_json)
+    return EXIT_FAILED
+
+
+def _unexpected(error: Exception) -> CountersignError:
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="countersign-", suffix=".txt", delete=False, encoding="utf-8", errors="replace") as file:
+            file.write("".join(traceback.format_exception(error)))
+        return CountersignError(
+            f"this should not have happened: {type(error).__name__}. The details are in {file.name}",
+            fix="look there for names you know; if it is our mistake, report it with that file",
+        )
+    except OSError:
+        return CountersignError(f"this should not have happened: {type(error).__name__}, and the details could not be written to a file")

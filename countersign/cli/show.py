@@ -1,0 +1,173 @@
+"""Puts text, tables, progress and JSON on the terminal, with nothing in them that could command it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from countersign.clock import stamp
+from countersign.errors import ConfigError
+from countersign.finding import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from countersign.errors import CountersignError, Problem
+
+NOTHING = "-"
+PIPED_WIDTH = 140
+"""Columns where nobody says how many there are, as in a pipe: rich would take 80 and cut reasons to shreds."""
+
+_STYLES = {
+    "critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "failed": "red", "denied": "red", "missing": "red", "fail": "red",
+    "partial": "yellow", "interrupted": "yellow", "unknown": "yellow", "info": "yellow", "complete": "green", "pass": "green", "ok": "green",
+}  # fmt: skip
+
+
+def clean(value: object) -> str:
+    """Turn a value into one line without control characters (a terminal obeys them); None becomes `-`, times end in UTC."""
+    if value is None:
+        return NOTHING
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else inert(str(value))
+
+
+def day(value: datetime | None) -> str:
+    """Return the day of a time (UTC), `-` for None."""
+    return NOTHING if value is None else f"{value.astimezone(UTC):%Y-%m-%d}"
+
+
+def text(value: object, style: str | None = None) -> Text:
+    """Return cleaned text, in the colour that its word has everywhere unless a style is given."""
+    said = clean(value)
+    return Text(said, style if style is not None else _STYLES.get(said, ""), overflow="fold")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()) -> Table:
+    """Return a table of cleaned cells; the columns in `numbers` are set flush right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(text(cell) for cell in row))
+    return made
+
+
+def out(*parts: RenderableType) -> None:
+    """Print on standard output; plain strings are ours, what comes from outside is `text` or in a `table`."""
+    _print(sys.stdout, parts)
+
+
+def say(*parts: RenderableType) -> None:
+    """Print on standard error."""
+    _print(sys.stderr, parts)
+
+
+def width() -> int:
+    """Return how many columns standard output has."""
+    return _console(sys.stdout).width
+
+
+def document(value: object) -> None:
+    """Print one JSON document on standard output; ASCII only, so that no name in it can command a terminal."""
+    _write(sys.stdout, json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def lines(value: str) -> str:
+    """Clean text of several lines, such as a message, line by line."""
+    return "\n".join(inert(line) for line in value.splitlines())
+
+
+def error(problem: CountersignError, *, as_json: bool) -> None:
+    """Say what is wrong and what to do about it on standard error, and as a document on standard output when JSON was asked for."""
+    problems = problem.problems if isinstance(problem, ConfigError) else ()
+    if problems:
+        say(f"countersign: {len(problems)} {'problem' if len(problems) == 1 else 'problems'} to put right first", *map(problem_text, problems))
+    else:
+        say(Text(f"countersign: {lines(str(problem))}"))
+    if as_json:
+        document({"error": problem.message, "fix": problem.fix, "problems": problem_list(problems)})
+
+
+def problem_text(problem: Problem) -> Text:
+    """Return a problem of a file as people read it: where, what, and the fix on a line of its own."""
+    return Text(lines(str(problem)))
+
+
+def problem_list(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    """Return problems of files as JSON shows them."""
+    return [
+        {
+            "file": problem.where.file, "line": problem.where.line, "field": problem.field, "message": problem.message, "fix": problem.fix,
+            "rule": problem.rule,
+        }
+        for problem in problems
+    ]  # fmt: skip
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error that work goes on; yields what to call with each message, from any thread."""
+    console = _console(sys.stderr)
+    if not console.is_terminal:
+        say(Text(clean(title)))
+        yield lambda message: say(Text(clean(message)))
+        return
+    with console.status(Text(clean(title))) as status:
+
+        def tell(message: str) -> None:
+            console.print(Text(clean(message)))
+            status.update(Text(clean(message)))
+
+        yield tell
+
+
+def path(where: Path) -> str:
+    """Return a path as a person would type it in a shell here: relative where that is shorter, quoted where needed."""
+    here = Path.cwd()
+    absolute = where if where.is_absolute() else here / where
+    return shlex.quote(clean(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute))
+
+
+def _console(stream: TextIO) -> Console:
+    known = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, width=None if known else PIPED_WIDTH, highlight=False, markup=False, emoji=False)
+
+
+def _print(stream: TextIO, parts: Sequence[RenderableType]) -> None:
+    console = _console(stream)
+    with console.capture() as captured:
+        for part in parts:
+            # Only tables are fitted to the width: a path or a command that is broken over lines cannot be copied.
+            console.print(part, soft_wrap=not isinstance(part, Table))
+    _write(stream, re.sub(r" +$", "", captured.get(), flags=re.MULTILINE))
+
+
+def _write(stream: TextIO, said: str) -> None:
+    try:
+        stream.write(said)
+        stream.flush()
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`): go on quietly, so that the exit code still says how it went.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return stamp(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no JSON for a {type(value).__name__}")
+

@@ -1,0 +1,189 @@
+"""Whole nights, from reading to sealed evidence, without Prefect: what a second night changes, and what a crash leaves."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+from countersign import findings_file, scaffold
+from countersign.errors import CountersignError
+from countersign.evidence.verify import verify
+from countersign.programme import load
+from countersign.reconciliation import Reconciliation, reconcile
+from countersign.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from countersign.results import RunResult
+
+NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
+HEADER = (
+    "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,password_next_rotation,mfa_active,"
+    "access_key_1_active,access_key_1_last_rotated,access_key_1_last_used_date,access_key_1_last_used_region,access_key_1_last_used_service,"
+    "access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,access_key_2_last_used_region,access_key_2_last_used_service,"
+    "cert_1_active,cert_1_last_rotated,cert_2_active,cert_2_last_rotated"
+)
+
+
+def row(name: str, account: str, *, key_days: int | None, used_days: int | None = None) -> str:
+    def ago(days: int | None) -> str:
+        return "N/A" if days is None else (NOW - timedelta(days=days)).isoformat()
+
+    key = f"{'true' if key_days is not None else 'false'},{ago(key_days)},{ago(used_days)},eu-west-2,s3"
+    none = "false,N/A,N/A,N/A,N/A"
+    return f"{name},arn:aws:iam::{account}:user/{name},{ago(900)},false,N/A,N/A,N/A,false,{key},{none},false,N/A,false,N/A"
+
+
+def export(folder: Path, account: str, keys: Mapping[str, tuple[int | None, int | None]]) -> None:
+    """Write an account's credential report: per user the age of the key and of its last use, in days."""
+    lines = [HEADER, *(row(name, account, key_days=age, used_days=used) for name, (age, used) in keys.items())]
+    (folder / "exports" / f"{account}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "programme"
+    scaffold.init(target)
+    export(target, "111111111111", {"old": (200, None), "fine": (10, 1)})
+    export(target, "222222222222", {"stale": (80, 60)})
+    return target
+
+
+def night(folder: Path, days: int = 0) -> RunResult:
+    return reconcile(load(folder), NOW + timedelta(days=days))
+
+
+def standing(folder: Path) -> dict[tuple[str, str], str]:
+    programme = load(folder)
+    with State(programme.state) as state:
+        return {(f.finding.control, f.finding.subject): f.finding.state for f in state.findings() if f.finding.control in ("rotation-age", "inactive")}
+
+
+def tickets(folder: Path) -> list[tuple[str, str | None]]:
+    with State(load(folder).state) as state:
+        return sorted((row.state, row.ticket) for row in state.tickets("local"))
+
+
+def verified(folder: Path) -> bool:
+    report = verify(folder / "evidence", [folder / "keys" / "evidence.pub.pem"])
+    assert report.problems == ()
+    return report.ok
+
+
+OLD = "aws:111111111111:access-key/old@20260506T020000Z"
+STALE = "aws:222222222222:access-key/stale@20260903T020000Z"
+
+
+def test_a_second_night_changes_nothing_and_a_fixed_finding_closes_its_ticket(folder: Path) -> None:
+    first = night(folder)
+    assert ("complete", 1) == (first.state, first.exit_code)
+    assert {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"} == standing(folder)
+    opened = tickets(folder)
+    assert {"open"} == {state for state, _ in opened}
+
+    second = night(folder)
+    assert (0, 0, 0) == (second.findings["new"], second.findings["resolved"], second.tickets["created"] + second.tickets["updated"])
+    assert opened == tickets(folder)
+
+    export(folder, "111111111111", {"old": (None, None), "fine": (10, 1)})
+    third = night(folder)
+    assert standing(folder)["rotation-age", OLD] == "resolved"
+    assert third.tickets["closed"] == 1  # rotation-age has no other finding; inactive still has one
+    assert verified(folder)
+
+
+def test_an_unread_scope_closes_nothing_and_the_run_is_partial(folder: Path) -> None:
+    night(folder)
+    (folder / "exports" / "222222222222.csv").write_text(HEADER.replace("user,arn", "user,nonsense") + "\nx\n")
+    second = night(folder)
+    assert ("partial", 3) == (second.state, second.exit_code)
+    assert standing(folder)["inactive", STALE] == "open"
+    assert second.findings["unobserved"] >= 1
+    rows = {row["subject"]: row for row in findings_file.read(second.evidence / findings_file.NAME) if row["control"] == "inactive"}
+    assert rows[STALE]["event"] == "unobserved"
+    assert rows[STALE]["facts"]["idle_limit_days"] == 45  # as last seen
+    assert verified(folder)
+
+
+def test_a_scope_that_is_not_configured_any_more_closes_nothing(folder: Path) -> None:
+    night(folder)
+    (folder / "exports" / "222222222222.csv").unlink()
+    night(folder)
+    assert standing(folder)["inactive", STALE] == "open"
+
+
+def test_with_every_source_failing_the_run_is_recorded_and_fails(folder: Path) -> None:
+    night(folder)
+    before = standing(folder)
+    for file in (folder / "exports").glob("*.csv"):
+        file.unlink()
+    (folder / "exports").rmdir() if not list((folder / "exports").iterdir()) else None
+    result = night(folder)
+    assert ("failed", 4) == (result.state, result.exit_code)
+    assert before == standing(folder)
+    assert verified(folder)
+
+
+def test_an_unknown_source_is_refused_with_the_names_there_are(folder: Path) -> None:
+    with pytest.raises(CountersignError, match="no source called nope") as caught:
+        reconcile(load(folder), only=["nope"])
+    assert caught.value.fix == "use one of: exports"
+
+
+def test_a_slot_happens_once(folder: Path) -> None:
+    programme = load(folder)
+    first = reconcile(programme, NOW, slot="2026-11-22")
+    again = reconcile(programme, NOW, slot="2026-11-22")
+    assert again.repeated
+    assert (first.run, first.statement_digest, first.controls) == (again.run, again.statement_digest, again.controls)
+    assert len(list((folder / "evidence").glob("0*"))) == 1
+
+
+def test_a_second_run_at_the_same_time_is_refused_by_name(folder: Path) -> None:
+    programme = load(folder)
+    with Reconciliation(programme) as held, pytest.raises(CountersignError, match=held.run):
+        reconcile(programme)
+
+
+def test_a_run_that_cannot_be_judged_is_on_file_and_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("countersign.expectation.Holds.breaks", lambda _self: "FALSE")
+    with pytest.raises(CountersignError, match="nothing is judged"):
+        night(folder)
+    assert standing(folder) == {}
+    assert (folder / "evidence" / "00000001" / "failure.json").exists()
+    assert verified(folder)
+
+
+@pytest.mark.parametrize("step", ["scopes", "read", "judge", "plan", "act", "record"])
+def test_killed_after_any_step_the_next_run_loses_and_doubles_nothing(folder: Path, step: str) -> None:
+    script = dedent(f"""
+        import os, signal, sys
+        from datetime import datetime
+        from pathlib import Path
+        from countersign.programme import load
+        from countersign.reconciliation import Reconciliation, reconcile
+        real = getattr(Reconciliation, {step!r})
+        def dies(self, *args):
+            real(self, *args)
+            os.kill(os.getpid(), signal.SIGKILL)
+        setattr(Reconciliation, {step!r}, dies)
+        reconcile(load(Path({str(folder)!r})), datetime.fromisoformat({NOW.isoformat()!r}))
+    """)
+    died = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    result = night(folder)
+    assert result.state == "complete"
+    assert {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"} == standing(folder)
+    with sqlite3.connect(folder / "state.db") as db:
+        (at_the_desk,) = db.execute("SELECT count(*) FROM local_tickets").fetchone()
+    assert at_the_desk == len(set(tickets(folder))) == len(tickets(folder))
+    assert verified(folder)
