@@ -28,7 +28,7 @@ _FIELD_OF = {
     "age_days": "created_at",
     "expires_on": "expires_at",
     "expired_days": "expires_at",
-    "active_on": "last_used_at",
+    "idle_days": "last_used_at",
 }
 _RAW_FIELDS = frozenset({
     "created_at", "last_used_at", "last_used_state", "expires_at", "track", "console", "mfa", "enabled", "owner_claim",

@@ -5,7 +5,7 @@ from countersign.expectation import Expectation, Severity, expect
 expired_but_enabled = Expectation(
     id="expired-but-enabled",
     title="Credential has expired and is still enabled",
-    why="An expired credential that nobody removed shows that nobody follows its end; some providers accept it within their clock skew, and people renew it by habit.",
+    why="An expired credential that is left on its identity shows that nobody watches its end; the next one is renewed by habit.",
     subjects=("credential",),
     population="expires",
     holds=expect("column_values_to_be_between", column="days_past_expiry", max_value=0),

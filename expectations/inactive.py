@@ -9,7 +9,7 @@ inactive = Expectation(
     subjects=("identity", "credential"),
     population="idles",
     holds=expect("column_values_to_be_between", column="days_past_idle", max_value=0),
-    reason="last use or creation {active_on}, {idle_days} days ago ({last_used_state}); limit {idle_limit_days} days",
+    reason="{activity}, {idle_days} days ago; limit {idle_limit_days} days",
     shows=("created_at", "last_used_at", "last_used_state", "idle_days", "idle_limit_days", "track", "partner", "workload"),
     unknown_from=("enabled_why", "track_why", "credentials_why", "use_why", "created_why"),
     remedy="Ask the owner whether it is still needed; disable it first, remove it after the watch period.",

@@ -42,6 +42,7 @@ class NotYetError(ReadError):
     """The credential report has not been written yet."""
 
 
+_SESSION = re.compile(r"/countersign-[\w+=,.@-]+")
 _KINDS: Mapping[str, type[ReadError]] = {
     "NoSuchEntity": GoneError,
     "ReportInProgress": NotYetError,
@@ -153,7 +154,9 @@ def failure(operation: str, error: Exception) -> ReadError:
     """Put an error of the SDK in our words: ScopeDeniedError for a refusal, GoneError for a missing subject, else ReadError."""
     if isinstance(error, ClientError):
         detail = error.response.get("Error", {})
-        message = f"{detail.get('Code', 'error')}: {detail.get('Message', '')}".rstrip(": ")
+        # Our session is named after the run: left in, an unchanged refusal would read as a new one every night.
+        told = _SESSION.sub("/countersign", detail.get("Message", ""))
+        message = f"{detail.get('Code', 'error')}: {told}".rstrip(": ")
         if _code(error) in _DENIED:
             return ScopeDeniedError(operation, message)
         return _KINDS.get(_code(error), ReadError)(operation, message)

@@ -96,7 +96,9 @@ def answer(arguments: Sequence[str]) -> int:
 
 def _unexpected(error: Exception) -> CountersignError:
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="countersign-", suffix=".txt", delete=False, encoding="utf-8", errors="replace") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="countersign-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+        ) as file:
             file.write("".join(traceback.format_exception(error)))
         return CountersignError(
             f"this should not have happened: {type(error).__name__}. The details are in {file.name}",

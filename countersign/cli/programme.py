@@ -13,7 +13,9 @@ from countersign.results import EXIT_FINE
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     *,
-    customer: Annotated[str, typer.Option(metavar="ID", help="Short name of your organisation: lower-case letters, digits, dashes.")] = "example",
+    customer: Annotated[
+        str, typer.Option(metavar="ID", help="Short name of your organisation: lower-case letters, digits, dashes.")
+    ] = "example",
     programme: StartFolder = HERE,
     as_json: AsJson = False,
 ) -> int:

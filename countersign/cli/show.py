@@ -94,7 +94,10 @@ def error(problem: CountersignError, *, as_json: bool) -> None:
     """Say what is wrong and what to do about it on standard error, and as a document on standard output when JSON was asked for."""
     problems = problem.problems if isinstance(problem, ConfigError) else ()
     if problems:
-        say(f"countersign: {len(problems)} {'problem' if len(problems) == 1 else 'problems'} to put right first", *map(problem_text, problems))
+        say(
+            f"countersign: {len(problems)} {'problem' if len(problems) == 1 else 'problems'} to put right first",
+            *map(problem_text, problems),
+        )
     else:
         say(Text(f"countersign: {lines(str(problem))}"))
     if as_json:
@@ -170,4 +173,3 @@ def _plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"no JSON for a {type(value).__name__}")
-

@@ -1,0 +1,185 @@
+"""`countersign demo` and `countersign sandbox`: clouds on this machine, to try everything on."""
+
+import atexit
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from countersign.cli import show
+from countersign.cli.options import HERE, AsJson, StartFolder
+from countersign.cli.run import INTERRUPTED, UsageError, through_prefect
+from countersign.errors import CountersignError
+from countersign.results import EXIT_FAILED, EXIT_FINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from countersign.programme import Programme
+    from countersign.results import RunResult
+    from sandbox.aws import SandboxAws
+    from sandbox.vault import SandboxVault
+
+Keep = Annotated[Path | None, typer.Option(metavar="DIR", help="Make the programme folder here; a temporary folder otherwise.")]
+ENVIRONMENT = "sandbox.env"
+"""File in a sandbox's programme folder that a shell reads to reach the clouds."""
+
+
+def demo(*, keep: Keep = None, programme: StartFolder = HERE, as_json: AsJson = False) -> int:
+    """Start sandbox clouds of a customer with three partners, run one night on them through Prefect, and say what to look at.
+
+    Needs no account anywhere, and leaves nothing running. Exit code 0: the demo itself went well, whatever it found.
+    """
+    folder = _folder(programme, keep)
+    try:
+        with _stopping_on_term(), show.progress("starting the sandbox clouds") as tell, _clouds(folder, 0) as (_, _, environment):
+            tell(f"AWS, Vault and exports of Northwind are ready, in {show.path(folder)}")
+            with _environment(environment):
+                from countersign.programme import load
+
+                loaded = load(folder)
+                result = through_prefect(loaded, tell=tell)
+    except KeyboardInterrupt:
+        show.say(f"Interrupted. The sandbox clouds are stopped; what was written is in {show.path(folder)}")
+        return INTERRUPTED
+    if as_json:
+        from countersign.results import to_json
+
+        show.document(to_json(result) | {"programme": folder, "report": result.evidence / "report.html"})
+    else:
+        _say_what_to_look_at(loaded, result, folder, kept=keep is not None)
+    return EXIT_FAILED if result.state == "failed" or result.guard is not None else EXIT_FINE
+
+
+def sandbox(
+    *,
+    port_base: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65534, help="AWS listens on N and Vault on N+1; 0: on any free ports.")
+    ] = 0,
+    keep: Keep = None,
+    programme: StartFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Keep the sandbox clouds running, with a programme folder that reads them, until Ctrl-C."""
+    folder = _folder(programme, keep)
+    try:
+        with _stopping_on_term(), ExitStack() as stack:
+            if keep is None:
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            with show.progress("starting the sandbox clouds"):
+                aws, vault, environment = stack.enter_context(_clouds(folder, port_base))
+            file = _write_environment(folder / ENVIRONMENT, environment)
+            stack.callback(file.unlink, missing_ok=True)
+            if as_json:
+                show.document({
+                    "programme": folder, "environment_file": file, "aws": {"endpoint": aws.endpoint}, "vault": {"address": vault.address},
+                })  # fmt: skip
+            else:
+                show.out(
+                    f"AWS:       {aws.endpoint}",
+                    f"Vault:     {vault.address}",
+                    f"Programme: {show.path(folder)}",
+                    "",
+                    "In another terminal, in the same folder as here:",
+                    f"  set -a; . {show.path(file)}; set +a      # credentials of the sandbox, and of nothing else",
+                    f"  countersign doctor -p {show.path(folder)}",
+                    f"  countersign reconcile -p {show.path(folder)}",
+                    "",
+                    "Ctrl-C stops the clouds.",
+                )
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        show.say("The sandbox clouds are stopped.")
+        return EXIT_FINE
+
+
+@contextmanager
+def _clouds(folder: Path, port_base: int) -> "Iterator[tuple[SandboxAws, SandboxVault, Mapping[str, str]]]":
+    try:
+        from sandbox import estate
+        from sandbox.aws import SandboxAws
+        from sandbox.vault import SandboxVault
+    except ModuleNotFoundError as error:
+        raise CountersignError(
+            f"the sandbox needs the package {error.name}, which is not installed", fix="pip install 'countersign[sandbox]'"
+        ) from error
+    with SandboxAws(port_base) as aws, SandboxVault(port=port_base + 1 if port_base else None) as vault:
+        estate.seed(aws, vault, datetime.now(UTC), folder)
+        yield aws, vault, estate.environment(aws, vault)
+
+
+def _folder(start: Path, keep: Path | None) -> Path:
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="countersign-northwind-"))
+    folder = (start / keep).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{show.path(folder)} is there already, and nothing is overwritten", fix="name a folder that does not exist, or an empty one"
+        )
+    return folder
+
+
+@contextmanager
+def _environment(clouds: "Mapping[str, str]") -> "Iterator[None]":
+    """Set the clouds' credentials in this process, and keep Prefect away from servers and settings of the person's own."""
+    home = tempfile.mkdtemp(prefix="countersign-prefect-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)  # after Prefect's own server, which stops at exit too
+    before = dict(os.environ)
+    try:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "VAULT_", "BAO_", "PREFECT_"))]:
+            del os.environ[name]
+        os.environ.update(clouds)
+        os.environ["PREFECT_HOME"] = home
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _stopping_on_term() -> "Iterator[None]":
+    """Make a request to end (SIGTERM) the same as Ctrl-C, so that what was started is stopped."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _write_environment(file: Path, environment: "Mapping[str, str]") -> Path:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.writelines(f"{name}='{value}'\n" for name, value in environment.items())
+    return file
+
+
+def _say_what_to_look_at(programme: "Programme", result: "RunResult", folder: Path, *, kept: bool) -> None:
+    from countersign.cli.summary import summary, verify_command
+
+    summary(programme, result)
+    there = show.path(folder)
+    if result.state == "partial":
+        show.out("", "Partial is the point: one account refuses to be read, and Countersign says so instead of passing it.")
+    show.out(
+        "",
+        "What to try next (the clouds are stopped; what the run left is on disk):",
+        f"  countersign findings -p {there} --partner corvid",
+        f"  countersign findings -p {there} --control rotation-age --json",
+        f"  {verify_command(programme, result)}",
+        f"  countersign register check -p {there}",
+        f"  open {show.path(result.evidence / 'report.html')} in a browser",
+        "  countersign sandbox      # the same clouds, kept running, to reconcile again",
+    )
+    if not kept:
+        show.out(f"  rm -r {there}      # when you are done (demo --keep DIR puts it where you want it)")

@@ -1,0 +1,161 @@
+"""`countersign doctor`: try everything that a run needs, and change nothing."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from countersign.cli import show
+from countersign.cli.options import HERE, AsJson, ProgrammeFolder
+from countersign.results import EXIT_ACT, EXIT_FINE
+
+if TYPE_CHECKING:
+    from countersign.programme import Programme
+
+_SQLITE = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One thing that was tried."""
+
+    source: str
+    """Name of the source, or what of the programme itself."""
+    scope: str
+    operation: str
+    ok: bool
+    detail: str
+
+
+def doctor(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
+    """Check configuration, register, keys, storage, and the credentials and permissions of each source. Changes nothing.
+
+    Exit code 0: a run can start and read everything; 1: something is missing; 2: the configuration is broken.
+    """
+    from countersign.programme import load
+
+    loaded = load(programme)
+    with show.progress("trying every source") as tell:
+        tried = tuple(_try(loaded, datetime.now(UTC), tell))
+    ok = all(each.ok for each in tried)
+    if as_json:
+        show.document({
+            "ok": ok, "programme": loaded.folder,
+            "checks": [
+                {"source": each.source, "scope": each.scope, "operation": each.operation, "ok": each.ok, "detail": each.detail} for each in tried
+            ],
+        })  # fmt: skip
+    else:
+        rows = [(each.source, each.scope, each.operation, "ok" if each.ok else "missing", each.detail) for each in tried]
+        show.out(show.table(("source", "scope", "operation", "result", ""), rows), "")
+        missing = sum(not each.ok for each in tried)
+        show.out("Everything that a run needs is there." if ok else f"{missing} of {len(tried)} {'is' if missing == 1 else 'are'} missing.")
+    return EXIT_FINE if ok else EXIT_ACT
+
+
+def _try(programme: "Programme", now: datetime, tell: object) -> Iterator[Tried]:
+    from countersign.cli.register import problems
+
+    del tell
+    broken = len(problems(programme))
+    detail = "it holds" if not broken else f"{broken} {'problem' if broken == 1 else 'problems'}: countersign register check"
+    yield Tried("programme", "register", "check", not broken, detail)
+    yield _key(programme)
+    yield _store(programme)
+    yield _clock(programme, now)
+    yield _state(programme)
+    for source in programme.sources:
+        yield from _source(source.name, source)
+
+
+def _source(name: str, source: object) -> Iterator[Tried]:
+    from countersign.reading import connector
+
+    try:
+        for probe in connector(source.provider).probe(source):
+            yield Tried(name, probe.scope, probe.operation, probe.ok, probe.detail)
+    except Exception as error:  # noqa: BLE001 - whatever one source does, the others are tried
+        yield Tried(name, name, "probe", ok=False, detail=f"{type(error).__name__}: {error}")
+
+
+def _key(programme: "Programme") -> Tried:
+    from countersign.errors import EvidenceError
+    from countersign.evidence import signer
+
+    try:
+        key = signer.load(programme.evidence.signer)
+    except EvidenceError as error:
+        return Tried("programme", "evidence key", "load", ok=False, detail=f"{error.message}; {error.fix}" if error.fix else error.message)
+    return Tried("programme", "evidence key", "load", ok=True, detail=f"key id {key.public_key.keyid[:16]}, readable by this account alone")
+
+
+def _store(programme: "Programme") -> Tried:
+    from countersign.errors import EvidenceError
+    from countersign.evidence.store import FolderStore
+
+    store = programme.evidence.store
+    try:
+        head = FolderStore(store).head()
+        dead = len(FolderStore(store).interrupted())
+    except EvidenceError as error:
+        return Tried("programme", "evidence", "read", ok=False, detail=error.message)
+    held = "no run yet" if head is None else f"{head.sequence} sealed, the last is {head.statement_digest}"
+    left = f"; {dead} interrupted, which the next run puts on file" if dead else ""
+    return _writable("evidence", store, f"{held}{left}")
+
+
+def _writable(scope: str, folder: Path, detail: str) -> Tried:
+    """Whether a folder can be written to, or made: no file is written to find out."""
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Tried("programme", scope, "write", ok=True, detail=detail if there == folder else f"{detail}; the folder will be made")
+    return Tried("programme", scope, "write", ok=False, detail=f"{there} cannot be written to by this account")
+
+
+def _clock(programme: "Programme", now: datetime) -> Tried:
+    """Compare the clock with the last sealed run: one that goes backwards would date evidence before its predecessor."""
+    from countersign.clock import instant
+    from countersign.errors import EvidenceError
+    from countersign.evidence import statement
+    from countersign.evidence.store import FolderStore
+    from countersign.evidence.verify import STATEMENT
+
+    try:
+        last = max((entry.path for entry in FolderStore(programme.evidence.store).entries()), default=None)
+        ended = None if last is None else instant(str(statement.read(last / STATEMENT).predicate["finished"]))
+    except EvidenceError as error:
+        return Tried("programme", "clock", "compare", ok=False, detail=error.message)
+    if ended is not None and ended > now:
+        return Tried(
+            "programme", "clock", "compare", ok=False, detail=f"it is {show.clean(now)}, but the last run ended {show.clean(ended)}"
+        )
+    return Tried("programme", "clock", "compare", ok=True, detail=show.clean(now))
+
+
+def _state(programme: "Programme") -> Tried:
+    scheme, _, rest = programme.state.partition(":///")
+    if scheme == "sqlite":
+        file = Path(rest.partition("?")[0])
+        if not file.exists():
+            return _writable("state", file.parent, f"{file.name} will be made by the first run")
+        try:
+            with file.open("r+b") as opened:
+                head = opened.read(len(_SQLITE))
+        except OSError as error:
+            return Tried("programme", "state", "open", ok=False, detail=f"{file}: {error.strerror}")
+        good = head in (_SQLITE, b"")
+        return Tried("programme", "state", "open", ok=good, detail=file.name if good else f"{file} is no SQLite database")
+    import sqlalchemy as sa
+
+    try:
+        engine = sa.create_engine(programme.state, connect_args={"connect_timeout": 10})
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+        engine.dispose()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        return Tried("programme", "state", "connect", ok=False, detail=str(error).partition("\n")[0])
+    return Tried("programme", "state", "connect", ok=True, detail="the database answers")

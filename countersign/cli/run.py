@@ -1,0 +1,148 @@
+"""`countersign reconcile`: one run, here or through Prefect."""
+
+import logging
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countersign.cli import show
+from countersign.cli.options import HERE, AsJson, ProgrammeFolder
+from countersign.errors import CountersignError
+from countersign.results import EXIT_USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from countersign.programme import Programme
+    from countersign.results import RunResult
+
+INTERRUPTED = 130
+
+
+class UsageError(CountersignError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = EXIT_USAGE
+
+
+def reconcile(  # noqa: PLR0913 - one parameter for each option
+    *,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="Judge as if it were this time, such as 2026-11-22T02:15:00Z; now otherwise."),
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Read this source only; repeat for several.")] = None,
+    prefect: Annotated[bool, typer.Option("--prefect", help="Run through Prefect, also where PREFECT_API_URL is not set.")] = False,
+    slot: Annotated[
+        str | None, typer.Option(metavar="SLOT", help="What this is the run of, such as a date; a slot that had its run is not run again.")
+    ] = None,
+    programme: ProgrammeFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Read every source, judge every control, open and close tickets, and seal the evidence.
+
+    Exit code 0: nothing is open; 1: findings are open; 3: some of it could not be read; 4: nothing could, or the run failed.
+    """
+    from countersign.programme import load
+
+    when = None if as_of is None else _instant(as_of)
+    loaded = load(programme)
+    only = tuple(source or ())
+    missing = sorted(set(only) - {each.name for each in loaded.sources})
+    if missing:
+        raise UsageError(
+            f"there is no source called {', '.join(missing)}", fix=f"use one of: {', '.join(each.name for each in loaded.sources)}"
+        )
+    try:
+        with show.progress(f"reconciling {loaded.customer}") as tell:
+            if prefect or os.environ.get("PREFECT_API_URL"):
+                result = through_prefect(loaded, slot=slot, as_of=when, only=only, tell=tell)
+            else:
+                from countersign.reconciliation import reconcile as directly
+
+                result = directly(loaded, when, slot=slot, only=only, tell=tell)
+    except KeyboardInterrupt:
+        show.say(
+            "Interrupted. What was read until then is sealed as a failed run, or will be by the next one; no finding was closed by it."
+        )
+        show.say(f"See: countersign runs -p {show.path(programme)}")
+        return INTERRUPTED
+    report(loaded, result, as_json=as_json)
+    return result.exit_code
+
+
+def report(programme: "Programme", result: "RunResult", *, as_json: bool) -> None:
+    """Print a run's result: the summary, or the document of `--json`."""
+    if as_json:
+        from countersign.results import to_json
+
+        show.document(to_json(result))
+    else:
+        from countersign.cli.summary import summary
+
+        summary(programme, result)
+
+
+def through_prefect(
+    programme: "Programme",
+    *,
+    slot: str | None = None,
+    as_of: datetime | None = None,
+    only: "Sequence[str]" = (),
+    tell: "Callable[[str], None]" = lambda _message: None,
+) -> "RunResult":
+    """Run the nightly flow with Prefect's own words kept off the terminal, where `tell` gives ours."""
+    from countersign.clock import stamp
+    from flows import launch
+
+    for name, value in launch.QUIET.items():
+        os.environ.setdefault(name, value)
+    tell("starting Prefect")
+    from flows import nightly_reconciliation
+
+    del nightly_reconciliation  # imported because Prefect sets up its loggers then
+    with _told(tell):
+        return launch.nightly(programme, slot=slot or f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
+
+
+class _Teller(logging.Handler):
+    """Passes on what the run itself says in the flow's log, and none of what Prefect adds."""
+
+    def __init__(self, tell: "Callable[[str], None]") -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.module == "reconciliation":
+            self._tell(record.getMessage())
+
+
+@contextmanager
+def _told(tell: "Callable[[str], None]") -> "Iterator[None]":
+    teller = _Teller(tell)
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    before = [(logger, logger.level, logger.propagate) for logger in loggers]
+    try:
+        for logger in loggers:
+            # Prefect's server still gets every line; a task that fails is told in our words, not as a traceback.
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
+            logger.addHandler(teller)
+        yield
+    finally:
+        for logger, level, propagate in before:
+            logger.removeHandler(teller)
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
+def _instant(text: str) -> datetime:
+    from countersign.clock import instant
+
+    try:
+        return instant(text)
+    except ValueError as error:
+        raise UsageError(f"--as-of: {error}", fix="write it as 2026-11-22T02:15:00Z") from error

@@ -1,0 +1,85 @@
+"""What a run came to, for people: what was read, the verdicts, the worst findings, and where the proof is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from countersign.cli import look, on_file, show
+from countersign.evidence import signer
+from countersign.findings_file import NAME as FINDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from countersign.programme import Programme
+    from countersign.results import RunResult
+
+WORST = 5
+_WORDS = {
+    "complete": "everything that should be read was read",
+    "partial": "some of it could not be read: what is not seen is neither passed nor closed",
+    "failed": "nothing could be read, so nothing was judged",
+}
+
+
+def summary(programme: Programme, result: RunResult) -> None:
+    """Print the summary of a run on standard output."""
+    show.out(show.text(f"Run {result.run} of {programme.register.customer.name}, as of {show.clean(result.as_of)}", "bold"))
+    show.out(Text.assemble("State: ", show.text(result.state), f", {_WORDS[result.state]}."))
+    if result.repeated:
+        show.out(show.text(f"Slot {result.slot} had its run already; this is that run's result."))
+    if result.guard is not None:
+        show.out(show.text(f"Stopped: {result.guard}. The scan looks wrong, so findings and tickets were left as they were."))
+    sources: Any = result.sources
+    show.out(
+        "",
+        show.table(("source", "scope", "state", "identities", "credentials", ""), _scopes(sources), numbers=("identities", "credentials")),
+    )
+    numbers = ("judged", "passed", "failed", "excepted", "unknown")
+    show.out("", show.table(("control", "verdict", *numbers), map(_control, result.controls), numbers=numbers))
+    _worst(programme, result)
+    show.out("", f"Findings: {_counts(result.findings)}", f"Tickets:  {_counts(result.tickets)}")
+    for error in result.errors:
+        show.out(show.text(f"  not written, the next run tries again: {error}"))
+    show.out(f"Evidence: {show.path(result.evidence)}", f"Report:   {show.path(result.evidence / 'report.html')}")
+    show.out(f"Check it: {verify_command(programme, result)}")
+
+
+def verify_command(programme: Programme, result: RunResult) -> str:
+    """Return the command that checks the whole chain up to this run."""
+    store, head = show.path(programme.evidence.store), result.statement_digest
+    return f"countersign verify {store} --key {show.path(public_key(programme))} --expect-head {head}"
+
+
+def public_key(programme: Programme) -> Path:
+    """Return where the public half of the programme's key lies."""
+    return signer.public_path(programme.folder / programme.evidence.signer.partition(":")[2])
+
+
+def _scopes(sources: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    return [
+        (source["name"], scope["scope"], scope["state"], scope["identities"], scope["credentials"], scope["reason"] or "")
+        for source in sources
+        for scope in source["scopes"]
+    ]
+
+
+def _control(control: Mapping[str, Any]) -> tuple[object, ...]:
+    unknown, population = control["unknown"], control["population"]
+    share = f"{unknown} ({unknown / population:.0%})" if unknown and population else unknown
+    return (control["id"], control["verdict"], population, control["passed"], control["failed"], control["excepted"], share)
+
+
+def _worst(programme: Programme, result: RunResult) -> None:
+    if result.guard is not None or not (result.evidence / FINDINGS).exists():
+        return
+    rows = on_file.findings(programme, result.evidence, lambda row: row["state"] == "open")
+    if rows:
+        show.out("", show.text(f"Worst findings ({min(WORST, len(rows))} of {len(rows)})", "bold"), *look.listing(rows[:WORST]))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
