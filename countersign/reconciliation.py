@@ -244,7 +244,7 @@ class Reconciliation:
             {"key": r.key, "ticket": r.ticket, "action": r.action, "error": r.error} for r in receipts
         ])  # fmt: skip
         findings = {name: count for name, count in self.state.summary(self.run).items() if name in SUMMARY}
-        said = run_evidence.settled(judged, findings, tickets, planned.stopped)
+        said = run_evidence.settled(judged.readings, judged.judgement.results, findings, tickets, planned.stopped)
         sealed = self.store.seal(self.staging, self._statement(KIND, said), self._signer)
         self.state.finish_run(self.run, state, now=self.clock(), evidence=sealed.path.name, statement_digest=sealed.statement_digest)
         return RunResult(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from countersign.inventory import Reading
     from countersign.judge import ControlResult
     from countersign.programme import Programme
-    from countersign.reconciliation import Judged
     from countersign.results import RunResult
     from countersign.state import Run
 
@@ -39,12 +38,14 @@ def about(programme: Programme, as_of: datetime, only: Sequence[str]) -> dict[st
     }
 
 
-def settled(judged: Judged, findings: Mapping[str, int], tickets: Mapping[str, int], stopped: str | None) -> dict[str, object]:
+def settled(
+    readings: tuple[Reading, ...], judged: Sequence[ControlResult], findings: Mapping[str, int], tickets: Mapping[str, int], stopped: str | None
+) -> dict[str, object]:
     """Say what a judged run read, found and did."""
     return {
-        "state": results.state_of(judged.readings),
-        "sources": [_source(reading) for reading in judged.readings],
-        "results": [_counts(result) for result in judged.judgement.results],
+        "state": results.state_of(readings),
+        "sources": [_source(reading) for reading in readings],
+        "results": [_counts(result) for result in judged],
         "findings": dict(findings),
         "tickets": dict(tickets),
         "guard": stopped,

@@ -63,8 +63,8 @@ def validate(database: Path, table: str, name: str, checks: Sequence[Check]) -> 
     Raises NotJudgedError when a check raised inside Great Expectations, which its own result would show as a failure without rows.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx  # noqa: PLC0415 - seconds of import
-    from great_expectations.execution_engine import sqlalchemy_execution_engine as engine  # noqa: PLC0415
+    import great_expectations as gx
+    from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # after the import, which sets it to INFO
     # Great Expectations closes DuckDB's connection before it reads the rows (upstream #10738, #11579) unless the dialect is

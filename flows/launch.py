@@ -37,7 +37,7 @@ def nightly(programme: Programme, *, slot: str, as_of: datetime | None = None, o
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from flows.nightly_reconciliation import nightly_reconciliation  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from flows.nightly_reconciliation import nightly_reconciliation
 
     state = nightly_reconciliation(str(programme.folder), as_of=as_of, sources=list(only), slot=slot, return_state=True)
     with State(programme.state) as ledger:

@@ -9,8 +9,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import as_completed
-from prefect.tasks import exponential_backoff
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
 
 from countersign.clock import stamp
 from countersign.errors import ScopeDeniedError
@@ -19,6 +19,9 @@ from countersign.programme import load
 from countersign.reading import Scope
 from countersign.reconciliation import THREADS, Reconciliation
 from flows.telling import slot_of_this_run, tell_prefect, verdict
+
+# Prefect types its own runners more narrowly than its decorator takes them.
+_THREADS: Any = ThreadPoolTaskRunner(max_workers=THREADS)
 
 
 def worth_another_try(_task: Any, _run: Any, state: State[Any]) -> bool:  # noqa: ANN401 - Prefect's signature
@@ -43,7 +46,7 @@ def read_scope(run: Reconciliation, scope: Scope) -> Reading:
 @flow(
     name="nightly-reconciliation",
     flow_run_name="reconcile {programme}",
-    task_runner=ThreadPoolTaskRunner[Any](max_workers=THREADS),
+    task_runner=_THREADS,
     persist_result=False,
     validate_parameters=True,
 )

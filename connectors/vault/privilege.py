@@ -58,7 +58,7 @@ def _rules(text: str) -> Iterator[tuple[str, frozenset[str]]]:
         for path, rule in json.loads(text).get("path", {}).items():
             yield path, _capabilities(rule)
         return
-    import hcl2  # noqa: PLC0415 - it takes a second to import and most estates have few policies that need it
+    import hcl2
 
     for block in hcl2.loads(text).get("path", ()):
         for path, rule in block.items():

@@ -7,11 +7,11 @@ import sys
 import tempfile
 import traceback
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countersign import app_dir
+import countersign
 from countersign.cli import demo, doctor, look, programme, register, run, show, verify
 from countersign.errors import CountersignError
 from countersign.results import EXIT_FAILED, EXIT_USAGE
@@ -36,7 +36,20 @@ _REGISTER: tuple[tuple[str, Callable[..., int], str], ...] = (
 )
 
 
-def _end(code: int | None) -> None:
+def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with what was given
+    if asked:
+        show.out(f"countersign {countersign.__version__}")
+        raise typer.Exit
+
+
+def _any(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False
+) -> None:
+    """Take the options that stand before a command."""
+    del version
+
+
+def _end(code: int | None, **_options: object) -> None:
     raise typer.Exit(code or 0)
 
 
@@ -52,6 +65,7 @@ def _app() -> typer.Typer:
         result_callback=_end,
     )
     group = typer.Typer(**settings, help="Check the register, or describe its files.", epilog="Example: countersign register check")  # type: ignore[arg-type]  # as above
+    app.callback()(_any)
     for name, function, example in _REGISTER:
         group.command(name, epilog=f"Example: {example}")(function)
     for panel, name, function, example in _COMMANDS:
@@ -63,13 +77,15 @@ def _app() -> typer.Typer:
 
 def main() -> None:
     """Run the command that the process was started with, and end the process with its exit code."""
-    sys.path.insert(0, str(app_dir()))
+    sys.path.insert(0, str(countersign.app_dir()))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     # Libraries may only speak up when something is broken; what matters of the rest is in our own words.
-    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s", stream=sys.stderr)
+    spoken = logging.StreamHandler(sys.stderr)
+    spoken.setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s", handlers=[spoken])
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     sys.exit(answer(sys.argv[1:]))
@@ -96,10 +112,8 @@ def answer(arguments: Sequence[str]) -> int:
 
 def _unexpected(error: Exception) -> CountersignError:
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="countersign-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
-        ) as file:
-            file.write("".join(traceback.format_exception(error)))
+        with tempfile.NamedTemporaryFile(prefix="countersign-", suffix=".txt", delete=False) as file:
+            file.write("".join(traceback.format_exception(error)).encode(errors="replace"))
         return CountersignError(
             f"this should not have happened: {type(error).__name__}. The details are in {file.name}",
             fix="look there for names you know; if it is our mistake, report it with that file",

@@ -12,7 +12,7 @@ from countersign.cli.options import HERE, AsJson, ProgrammeFolder
 from countersign.results import EXIT_ACT, EXIT_FINE
 
 if TYPE_CHECKING:
-    from countersign.programme import Programme
+    from countersign.programme import Programme, Source
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -37,28 +37,23 @@ def doctor(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int
     from countersign.programme import load
 
     loaded = load(programme)
-    with show.progress("trying every source") as tell:
-        tried = tuple(_try(loaded, datetime.now(UTC), tell))
+    with show.progress("trying every source"):
+        tried = tuple(_try(loaded, datetime.now(UTC)))
     ok = all(each.ok for each in tried)
     if as_json:
-        show.document({
-            "ok": ok, "programme": loaded.folder,
-            "checks": [
-                {"source": each.source, "scope": each.scope, "operation": each.operation, "ok": each.ok, "detail": each.detail} for each in tried
-            ],
-        })  # fmt: skip
+        checks = [{name: getattr(each, name) for name in ("source", "scope", "operation", "ok", "detail")} for each in tried]
+        show.document({"ok": ok, "programme": loaded.folder, "checks": checks})
     else:
-        rows = [(each.source, each.scope, each.operation, "ok" if each.ok else "missing", each.detail) for each in tried]
+        rows = [(each.source, each.scope, each.operation, "ok" if each.ok else "failed", each.detail) for each in tried]
         show.out(show.table(("source", "scope", "operation", "result", ""), rows), "")
-        missing = sum(not each.ok for each in tried)
-        show.out("Everything that a run needs is there." if ok else f"{missing} of {len(tried)} {'is' if missing == 1 else 'are'} missing.")
+        failed = sum(not each.ok for each in tried)
+        show.out("Everything that a run needs is there." if ok else f"{failed} of {len(tried)} checks failed.")
     return EXIT_FINE if ok else EXIT_ACT
 
 
-def _try(programme: "Programme", now: datetime, tell: object) -> Iterator[Tried]:
+def _try(programme: "Programme", now: datetime) -> Iterator[Tried]:
     from countersign.cli.register import problems
 
-    del tell
     broken = len(problems(programme))
     detail = "it holds" if not broken else f"{broken} {'problem' if broken == 1 else 'problems'}: countersign register check"
     yield Tried("programme", "register", "check", not broken, detail)
@@ -67,17 +62,21 @@ def _try(programme: "Programme", now: datetime, tell: object) -> Iterator[Tried]
     yield _clock(programme, now)
     yield _state(programme)
     for source in programme.sources:
-        yield from _source(source.name, source)
+        yield from _source(source)
 
 
-def _source(name: str, source: object) -> Iterator[Tried]:
+def _source(source: "Source") -> Iterator[Tried]:
     from countersign.reading import connector
 
+    probes = 0
     try:
-        for probe in connector(source.provider).probe(source):
-            yield Tried(name, probe.scope, probe.operation, probe.ok, probe.detail)
+        for probes, probe in enumerate(connector(source.provider).probe(source), start=1):  # noqa: B007 - counted for what comes after
+            yield Tried(source.name, probe.scope, probe.operation, probe.ok, probe.detail)
     except Exception as error:  # noqa: BLE001 - whatever one source does, the others are tried
-        yield Tried(name, name, "probe", ok=False, detail=f"{type(error).__name__}: {error}")
+        yield Tried(source.name, source.name, "probe", ok=False, detail=f"{type(error).__name__}: {error}")
+    else:
+        if not probes:
+            yield Tried(source.name, source.name, "probe", ok=False, detail="there is nothing to read")
 
 
 def _key(programme: "Programme") -> Tried:
@@ -97,8 +96,8 @@ def _store(programme: "Programme") -> Tried:
 
     store = programme.evidence.store
     try:
-        head = FolderStore(store).head()
-        dead = len(FolderStore(store).interrupted())
+        head = FolderStore(store, origin=programme.customer).head()
+        dead = len(FolderStore(store, origin=programme.customer).interrupted())
     except EvidenceError as error:
         return Tried("programme", "evidence", "read", ok=False, detail=error.message)
     held = "no run yet" if head is None else f"{head.sequence} sealed, the last is {head.statement_digest}"
@@ -122,17 +121,16 @@ def _clock(programme: "Programme", now: datetime) -> Tried:
     from countersign.errors import EvidenceError
     from countersign.evidence import statement
     from countersign.evidence.store import FolderStore
-    from countersign.evidence.verify import STATEMENT
+    from countersign.evidence.verify import STATEMENT, run_folder
 
+    store = programme.evidence.store
     try:
-        last = max((entry.path for entry in FolderStore(programme.evidence.store).entries()), default=None)
-        ended = None if last is None else instant(str(statement.read(last / STATEMENT).predicate["finished"]))
+        head = FolderStore(store, origin=programme.customer).head()
+        said = None if head is None else statement.read(store / run_folder(head.sequence) / STATEMENT).predicate["finished"]
     except EvidenceError as error:
         return Tried("programme", "clock", "compare", ok=False, detail=error.message)
-    if ended is not None and ended > now:
-        return Tried(
-            "programme", "clock", "compare", ok=False, detail=f"it is {show.clean(now)}, but the last run ended {show.clean(ended)}"
-        )
+    if said is not None and instant(str(said)) > now:
+        return Tried("programme", "clock", "compare", ok=False, detail=f"it is {show.clean(now)}, but the last run ended {said}")
     return Tried("programme", "clock", "compare", ok=True, detail=show.clean(now))
 
 

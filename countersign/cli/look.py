@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from countersign.cli.on_file import Ran
     from countersign.programme import Programme
 
-WIDE = 130
+WIDE = 180
 """Columns from which findings fit on lines of a table; below, each takes three short lines."""
 
 
@@ -62,11 +62,10 @@ def findings(  # noqa: PLR0913 - one parameter for each option
     if as_json:
         show.document(rows)
     else:
-        asked = " ".join(
-            part for part in (state.value if state else "standing", control, f"of partner {partner}" if partner else None) if part
-        )
-        head = f"{len(rows)} {asked} {'finding' if len(rows) == 1 else 'findings'}, run {ran.run.run}, as of {show.clean(ran.run.as_of)}"
-        show.out(show.text(head if rows else f"There are no {head.removeprefix('0 ')}"))
+        whose = "".join((f" of {control}" if control else "", f" of partner {partner}" if partner else ""))
+        many = f"{state.value if state else 'standing'} {'finding' if len(rows) == 1 else 'findings'}{whose}"
+        head = f"{len(rows) or 'No'} {many} in run {ran.run.run}, as of {show.clean(ran.run.as_of)}"
+        show.out(show.text(head))
         if rows:
             show.out("", *listing(rows))
     return EXIT_ACT if any(on_file.standing(rows)) else EXIT_FINE
@@ -110,12 +109,12 @@ def _cells(row: "Mapping[str, Any]") -> tuple[object, ...]:
 
 
 def _name(row: "Mapping[str, Any]") -> str:
-    """Name the subject by its identity's name and, for a credential, the credential's kind and id."""
+    """Name the subject by its identity's name with what and where it is; a credential by its own id too."""
     own = str(row["subject"]).split(":", 2)[-1]
-    name = row["identity_name"]
-    if name is None:
+    if row["identity_name"] is None:
         return own
-    return f"{name} ({own})" if row["subject"] != row["identity"] else f"{name} ({own.partition('/')[0]})"
+    kind = own if row["subject"] != row["identity"] else own.partition("/")[0]
+    return f"{row['identity_name']} ({kind}, {row['provider']} {row['scope']})"
 
 
 def _reason(row: "Mapping[str, Any]") -> str:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("critical", "high", "medium", "low")
 _FIRST = (
-    "fingerprint", "control", "subject", "subject_kind", "identity", "identity_name", "provider", "scope", "partner", "accountable", "severity",
-    "state", "since", "due", "ticket", "reason", "facts", "sources",
+    "fingerprint", "control", "subject", "subject_kind", "identity", "identity_name", "provider", "scope", "partner", "accountable",
+    "severity", "state", "since", "due", "ticket", "reason", "facts", "sources",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def runs(programme: Programme) -> tuple[Ran, ...]:
         return ()
     with State(programme.state) as state:
         rows = state.runs()
-    dead = {folder.name for folder in FolderStore(programme.evidence.store).interrupted()}
+    dead = {folder.name for folder in FolderStore(programme.evidence.store, origin=programme.customer).interrupted()}
     return tuple(_ran(programme, row, dead) for row in rows)
 
 
@@ -72,9 +72,8 @@ def newest(programme: Programme, name: str | None) -> Ran:
         if found is None:
             raise NotOnFileError(f"there is no run {name!r}", fix="`countersign runs` lists them")
         if found.findings is None or found.folder is None:
-            raise NotOnFileError(
-                f"run {name} came to no verdicts ({found.state}{f': {found.error}' if found.error else ''})", fix="name another run"
-            )
+            why = found.state if found.error is None else f"{found.state}: {found.error}"
+            raise NotOnFileError(f"run {name} came to no verdicts ({why})", fix="name another run")
         return found
     judged = next((ran for ran in every if ran.findings is not None and ran.guard is None), None)
     if judged is None:
@@ -101,10 +100,19 @@ def run_json(ran: Ran) -> dict[str, object]:
     """Return a run as `runs --json` shows it."""
     row = ran.run
     return {
-        "run": row.run, "kind": row.kind, "slot": row.slot, "state": ran.state, "as_of": stamp(row.as_of), "started": stamp(row.started),
-        "finished": None if row.finished is None else stamp(row.finished), "findings": None if ran.findings is None else dict(ran.findings),
-        "guard": ran.guard, "error": ran.error, "evidence": None if ran.folder is None else str(ran.folder), "statement_digest": row.statement_digest,
-    }  # fmt: skip
+        "run": row.run,
+        "kind": row.kind,
+        "slot": row.slot,
+        "state": ran.state,
+        "as_of": stamp(row.as_of),
+        "started": stamp(row.started),
+        "finished": None if row.finished is None else stamp(row.finished),
+        "findings": None if ran.findings is None else dict(ran.findings),
+        "guard": ran.guard,
+        "error": ran.error,
+        "evidence": None if ran.folder is None else str(ran.folder),
+        "statement_digest": row.statement_digest,
+    }
 
 
 def standing(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import logging
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,9 +54,8 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
     only = tuple(source or ())
     missing = sorted(set(only) - {each.name for each in loaded.sources})
     if missing:
-        raise UsageError(
-            f"there is no source called {', '.join(missing)}", fix=f"use one of: {', '.join(each.name for each in loaded.sources)}"
-        )
+        known = ", ".join(each.name for each in loaded.sources)
+        raise UsageError(f"there is no source called {', '.join(missing)}", fix=f"use one of: {known}")
     try:
         with show.progress(f"reconciling {loaded.customer}") as tell:
             if prefect or os.environ.get("PREFECT_API_URL"):
@@ -65,9 +65,7 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
 
                 result = directly(loaded, when, slot=slot, only=only, tell=tell)
     except KeyboardInterrupt:
-        show.say(
-            "Interrupted. What was read until then is sealed as a failed run, or will be by the next one; no finding was closed by it."
-        )
+        show.say("Interrupted. What was read until then is on file as a failed run, or the next run puts it there.")
         show.say(f"See: countersign runs -p {show.path(programme)}")
         return INTERRUPTED
     report(loaded, result, as_json=as_json)
@@ -105,7 +103,10 @@ def through_prefect(
 
     del nightly_reconciliation  # imported because Prefect sets up its loggers then
     with _told(tell):
-        return launch.nightly(programme, slot=slot or f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
+        if slot is not None:
+            return launch.nightly(programme, slot=slot, as_of=as_of, only=only)
+        result = launch.nightly(programme, slot=f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
+        return replace(result, repeated=False)  # nobody can have run this slot before
 
 
 class _Teller(logging.Handler):

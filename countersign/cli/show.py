@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from countersign.errors import CountersignError, Problem
 
 NOTHING = "-"
-PIPED_WIDTH = 140
+PIPED_WIDTH = 220
 """Columns where nobody says how many there are, as in a pipe: rich would take 80 and cut reasons to shreds."""
 
 _STYLES = {
-    "critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "failed": "red", "denied": "red", "missing": "red", "fail": "red",
-    "partial": "yellow", "interrupted": "yellow", "unknown": "yellow", "info": "yellow", "complete": "green", "pass": "green", "ok": "green",
-}  # fmt: skip
+    "critical": "bold red",
+    **dict.fromkeys(("high", "failed", "denied", "fail"), "red"),
+    **dict.fromkeys(("medium", "partial", "interrupted", "unknown", "info"), "yellow"),
+    **dict.fromkeys(("low", "running"), "cyan"),
+    **dict.fromkeys(("complete", "pass", "ok"), "green"),
+}
 
 
 def clean(value: object) -> str:
@@ -94,10 +97,8 @@ def error(problem: CountersignError, *, as_json: bool) -> None:
     """Say what is wrong and what to do about it on standard error, and as a document on standard output when JSON was asked for."""
     problems = problem.problems if isinstance(problem, ConfigError) else ()
     if problems:
-        say(
-            f"countersign: {len(problems)} {'problem' if len(problems) == 1 else 'problems'} to put right first",
-            *map(problem_text, problems),
-        )
+        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        say(f"countersign: {many} to put right first", *map(problem_text, problems))
     else:
         say(Text(f"countersign: {lines(str(problem))}"))
     if as_json:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from countersign.results import RunResult
 
 WORST = 5
+_FINDINGS = ("open", "new", "reopened", "resolved", "excepted", "unobserved")
+_TICKETS = ("created", "updated", "reopened", "closed", "unchanged", "rolled-up", "failed")
 _WORDS = {
     "complete": "everything that should be read was read",
     "partial": "some of it could not be read: what is not seen is neither passed nor closed",
@@ -34,14 +36,12 @@ def summary(programme: Programme, result: RunResult) -> None:
     if result.guard is not None:
         show.out(show.text(f"Stopped: {result.guard}. The scan looks wrong, so findings and tickets were left as they were."))
     sources: Any = result.sources
-    show.out(
-        "",
-        show.table(("source", "scope", "state", "identities", "credentials", ""), _scopes(sources), numbers=("identities", "credentials")),
-    )
+    counts = ("identities", "credentials")
+    show.out("", show.table(("source", "scope", "state", *counts, ""), _scopes(programme, sources), numbers=counts))
     numbers = ("judged", "passed", "failed", "excepted", "unknown")
     show.out("", show.table(("control", "verdict", *numbers), map(_control, result.controls), numbers=numbers))
     _worst(programme, result)
-    show.out("", f"Findings: {_counts(result.findings)}", f"Tickets:  {_counts(result.tickets)}")
+    show.out("", f"Findings: {_counts(result.findings, _FINDINGS)}", f"Tickets:  {_counts(result.tickets, _TICKETS)}")
     for error in result.errors:
         show.out(show.text(f"  not written, the next run tries again: {error}"))
     show.out(f"Evidence: {show.path(result.evidence)}", f"Report:   {show.path(result.evidence / 'report.html')}")
@@ -59,11 +59,12 @@ def public_key(programme: Programme) -> Path:
     return signer.public_path(programme.folder / programme.evidence.signer.partition(":")[2])
 
 
-def _scopes(sources: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+def _scopes(programme: Programme, sources: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    order = [source.name for source in programme.sources]
     return [
         (source["name"], scope["scope"], scope["state"], scope["identities"], scope["credentials"], scope["reason"] or "")
-        for source in sources
-        for scope in source["scopes"]
+        for source in sorted(sources, key=lambda source: order.index(source["name"]) if source["name"] in order else len(order))
+        for scope in sorted(source["scopes"], key=lambda scope: str(scope["scope"]))
     ]
 
 
@@ -81,5 +82,5 @@ def _worst(programme: Programme, result: RunResult) -> None:
         show.out("", show.text(f"Worst findings ({min(WORST, len(rows))} of {len(rows)})", "bold"), *look.listing(rows[:WORST]))
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+def _counts(counts: Mapping[str, int], order: tuple[str, ...]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in order if counts.get(name)) or "none"

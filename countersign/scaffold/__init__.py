@@ -39,7 +39,7 @@ def init(folder: Path, *, customer: str = "example") -> tuple[Path, ...]:
     `folder` may exist, as long as nothing in it would be overwritten. Everything is made beside it first and then moved,
     so that a failure leaves nothing half-written. Raises ConfigError, or EvidenceError when the key cannot be made.
     """
-    from countersign.evidence.signer import keygen  # noqa: PLC0415 cryptography is slow to import and only needed here
+    from countersign.evidence.signer import keygen
 
     if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", customer) is None:
         raise _refused(folder, "the customer's id does not fit", "use lower-case letters, digits and dashes, such as northwind")

@@ -85,13 +85,13 @@ STALE = "aws:222222222222:access-key/stale@20260903T020000Z"
 
 def test_a_second_night_changes_nothing_and_a_fixed_finding_closes_its_ticket(folder: Path) -> None:
     first = night(folder)
-    assert ("complete", 1) == (first.state, first.exit_code)
-    assert {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"} == standing(folder)
+    assert (first.state, first.exit_code) == ("complete", 1)
+    assert standing(folder) == {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"}
     opened = tickets(folder)
     assert {"open"} == {state for state, _ in opened}
 
     second = night(folder)
-    assert (0, 0, 0) == (second.findings["new"], second.findings["resolved"], second.tickets["created"] + second.tickets["updated"])
+    assert (second.findings["new"], second.findings["resolved"], second.tickets["created"] + second.tickets["updated"]) == (0, 0, 0)
     assert opened == tickets(folder)
 
     export(folder, "111111111111", {"old": (None, None), "fine": (10, 1)})
@@ -105,7 +105,7 @@ def test_an_unread_scope_closes_nothing_and_the_run_is_partial(folder: Path) -> 
     night(folder)
     (folder / "exports" / "222222222222.csv").write_text(HEADER.replace("user,arn", "user,nonsense") + "\nx\n")
     second = night(folder)
-    assert ("partial", 3) == (second.state, second.exit_code)
+    assert (second.state, second.exit_code) == ("partial", 3)
     assert standing(folder)["inactive", STALE] == "open"
     assert second.findings["unobserved"] >= 1
     rows = {row["subject"]: row for row in findings_file.read(second.evidence / findings_file.NAME) if row["control"] == "inactive"}
@@ -128,7 +128,7 @@ def test_with_every_source_failing_the_run_is_recorded_and_fails(folder: Path) -
         file.unlink()
     (folder / "exports").rmdir() if not list((folder / "exports").iterdir()) else None
     result = night(folder)
-    assert ("failed", 4) == (result.state, result.exit_code)
+    assert (result.state, result.exit_code) == ("failed", 4)
     assert before == standing(folder)
     assert verified(folder)
 
@@ -182,7 +182,7 @@ def test_killed_after_any_step_the_next_run_loses_and_doubles_nothing(folder: Pa
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     result = night(folder)
     assert result.state == "complete"
-    assert {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"} == standing(folder)
+    assert standing(folder) == {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"}
     with sqlite3.connect(folder / "state.db") as db:
         (at_the_desk,) = db.execute("SELECT count(*) FROM local_tickets").fetchone()
     assert at_the_desk == len(set(tickets(folder))) == len(tickets(folder))

@@ -1,18 +1,12 @@
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
-from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from countersign import facts, findings_file, report, results
 from countersign.expectation import expectations
@@ -22,7 +16,6 @@ from countersign.inventory import collect, spool, unread
 from countersign.judge import judge
 from countersign.reading import Scope
 from countersign.register.records import Contract, Control, Footprint, Owners, Partner, Person, RegisteredException, Slas, Workload
-from countersign.report import words
 from tests.countersign.test_facts import AS_OF, DAY, SCOPE, key, register, user
 
 if TYPE_CHECKING:

@@ -101,16 +101,16 @@ def test_deployed_and_run_by_a_worker_it_completes(prefect: Prefect, tmp_path: P
     prefect.run("--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml", COUNTERSIGN_PROGRAMME=str(folder))
     deployment = httpx.get(f"{prefect.api}/deployments/name/nightly-reconciliation/nightly", timeout=60).json()
     (schedule,) = deployment["schedules"]
-    assert ("0 2 * * *", "Europe/London", True) == (schedule["schedule"]["cron"], schedule["schedule"]["timezone"], schedule["active"])
-    assert {"limit": 1, "collision_strategy": "CANCEL_NEW"} == {
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"], schedule["active"]) == ("0 2 * * *", "Europe/London", True)
+    assert {
         "limit": deployment["global_concurrency_limit"]["limit"], "collision_strategy": deployment["concurrency_options"]["collision_strategy"],
-    }  # fmt: skip
+    } == {"limit": 1, "collision_strategy": "CANCEL_NEW"}  # fmt: skip
     assert {"programme": str(folder)} == deployment["parameters"]
 
     prefect.run("deployment", "run", "nightly-reconciliation/nightly")
     prefect.run("worker", "start", "--pool", "countersign", "--run-once")
     run = prefect.last_run()
-    assert ("COMPLETED", "Completed") == (run["state"]["type"], run["state"]["name"]), run["state"]["message"]
+    assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Completed"), run["state"]["message"]
 
     with State(load(folder).state) as state:
         (ours,) = state.runs()
@@ -130,7 +130,7 @@ def test_a_partial_run_is_red_and_says_what_is_missing(prefect: Prefect, tmp_pat
     prefect.run("deployment", "run", "nightly-reconciliation/nightly")
     prefect.run("worker", "start", "--pool", "countersign", "--run-once")
     state = prefect.last_run()["state"]
-    assert ("FAILED", "Partial") == (state["type"], state["name"])
+    assert (state["type"], state["name"]) == ("FAILED", "Partial")
     assert "broken.csv" in state["message"]
 
 
@@ -144,6 +144,6 @@ def test_every_entrypoint_of_prefect_yaml_is_a_flow_that_loads() -> None:
 
 
 def test_the_server_imports_with_the_pinned_fastapi() -> None:
-    import prefect.server.api.server as server
+    from prefect.server.api import server
 
     assert callable(server.create_app)

@@ -48,7 +48,7 @@ def test_every_intended_verdict_comes_out(findings: list[dict[str, Any]]) -> Non
 
 def test_the_denied_account_makes_the_run_partial_and_is_unknown_everywhere(nights: tuple[Path, RunResult, RunResult], findings: list[dict[str, Any]]) -> None:
     first = nights[1]
-    assert ("partial", 3) == (first.state, first.exit_code)
+    assert (first.state, first.exit_code) == ("partial", 3)
     assert [("source-unobserved", f"aws:{LEGACY}:source/aws")] == [(row["control"], row["subject"]) for row in findings if row["scope"] == LEGACY]
     for control in first.controls:
         if control["id"] != "source-unobserved":
@@ -67,7 +67,7 @@ def test_every_finding_says_why_who_answers_and_who_said_so(findings: list[dict[
 def test_the_second_night_changes_nothing(nights: tuple[Path, RunResult, RunResult]) -> None:
     first, second = nights[1:]
     assert first.findings["open"] == second.findings["open"]
-    assert (0, 0, 0) == (second.findings["new"], second.findings["resolved"], second.findings["reopened"])
+    assert (second.findings["new"], second.findings["resolved"], second.findings["reopened"]) == (0, 0, 0)
     assert {"unchanged"} == {name for name, count in second.tickets.items() if count}
     assert verify(nights[0] / "evidence", [nights[0] / "keys" / "evidence.pub.pem"]).ok
 

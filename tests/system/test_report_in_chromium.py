@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,7 +100,7 @@ def test_it_fits_the_window_asks_for_nothing_and_raises_nothing(browser: Browser
         assert width == size["cssContentSize"]["width"], f"{opened=}"
     assert [url] == [seen["params"]["request"]["url"] for seen in browser.events if seen["method"] == "Network.requestWillBeSent"
                      and not seen["params"]["request"]["url"].startswith("data:")]  # fmt: skip
-    assert [] == [seen for seen in browser.events if seen["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
+    assert [seen for seen in browser.events if seen["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")] == []
 
 
 def test_a_screen_reader_finds_the_same_tables_on_a_telephone(browser: Browser, url: str) -> None:
