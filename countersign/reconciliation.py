@@ -208,24 +208,46 @@ class Reconciliation:
             transitions, actions = (), (scan_looks_wrong(stopped, tickets, night),)
         planned = Planned(transitions, actions, stopped)
         findings_file.write(self.folder / findings_file.NAME, judged.database, transitions, self._last_findings())
-        _write(self.folder / "results.json", {
-            "run": self.run, "as_of": stamp(self.as_of), "state": state_of(judged.readings), "sources": results.sources(judged.readings),
-            "controls": results.controls(judged.judgement.results),
-        })  # fmt: skip
-        _write(self.folder / "plan.json", {
-            "stopped": stopped,
-            "transitions": [{"fingerprint": t.after.fingerprint, "event": t.kind} for t in transitions if t.kind != "still"],
-            "tickets": [{"key": a.key, "action": a.kind, "ticket": a.ticket, "control": a.control, "partner": a.partner} for a in actions],
-        })  # fmt: skip
-        report.write(self.folder / "report.html", report.Page(
-            customer=self.programme.register.customer.name, run=self.run, as_of=self.as_of, state=state_of(judged.readings), stopped=stopped,
-            people={person.id: person.name for person in self.programme.register.people.values()},
-            partners={partner.id: partner.name for partner in self.programme.register.partners.values()},
-            sources=results.sources(judged.readings), controls=results.controls(judged.judgement.results), records=expectations(),
-            suite=judged.judgement.validated.suite, validation=judged.judgement.validated.result,
-            events=Counter(t.kind for t in transitions), actions=Counter(a.kind for a in actions),
-            findings=self.folder / findings_file.NAME,
-        ))  # fmt: skip
+        _write(
+            self.folder / "results.json",
+            {
+                "run": self.run,
+                "as_of": stamp(self.as_of),
+                "state": state_of(judged.readings),
+                "sources": results.sources(judged.readings),
+                "controls": results.controls(judged.judgement.results),
+            },
+        )
+        _write(
+            self.folder / "plan.json",
+            {
+                "stopped": stopped,
+                "transitions": [{"fingerprint": t.after.fingerprint, "event": t.kind} for t in transitions if t.kind != "still"],
+                "tickets": [
+                    {"key": a.key, "action": a.kind, "ticket": a.ticket, "control": a.control, "partner": a.partner} for a in actions
+                ],
+            },
+        )
+        report.write(
+            self.folder / "report.html",
+            report.Page(
+                customer=self.programme.register.customer.name,
+                run=self.run,
+                as_of=self.as_of,
+                state=state_of(judged.readings),
+                stopped=stopped,
+                people={person.id: person.name for person in self.programme.register.people.values()},
+                partners={partner.id: partner.name for partner in self.programme.register.partners.values()},
+                sources=results.sources(judged.readings),
+                controls=results.controls(judged.judgement.results),
+                records=expectations(),
+                suite=judged.judgement.validated.suite,
+                validation=judged.judgement.validated.result,
+                events=Counter(t.kind for t in transitions),
+                actions=Counter(a.kind for a in actions),
+                findings=self.folder / findings_file.NAME,
+            ),
+        )
         return planned
 
     def act(self, planned: Planned) -> tuple[Receipt, ...]:
@@ -240,9 +262,7 @@ class Reconciliation:
         tickets = dict.fromkeys(("created", "updated", "closed", "reopened", "unchanged", "rolled-up", "failed"), 0)
         for receipt in receipts:
             tickets[receipt.action] += 1
-        _write(self.folder / "tickets.json", [
-            {"key": r.key, "ticket": r.ticket, "action": r.action, "error": r.error} for r in receipts
-        ])  # fmt: skip
+        _write(self.folder / "tickets.json", [{"key": r.key, "ticket": r.ticket, "action": r.action, "error": r.error} for r in receipts])
         findings = {name: count for name, count in self.state.summary(self.run).items() if name in SUMMARY}
         said = run_evidence.settled(judged.readings, judged.judgement.results, findings, tickets, planned.stopped)
         sealed = self.store.seal(self.staging, self._statement(KIND, said), self._signer)

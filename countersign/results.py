@@ -75,7 +75,10 @@ def sources(readings: tuple[Reading, ...]) -> list[dict[str, object]]:
             "state": _together(tuple(reading.state for reading in scopes)),
             "scopes": [
                 {
-                    "scope": reading.scope.name, "provider": reading.scope.provider, "state": reading.state, "identities": reading.identities,
+                    "scope": reading.scope.name,
+                    "provider": reading.scope.provider,
+                    "state": reading.state,
+                    "identities": reading.identities,
                     "credentials": reading.credentials,
                     "reason": "the same scope was read live; this export was passed over" if reading.passed_over else reading.reason,
                 }
@@ -83,19 +86,26 @@ def sources(readings: tuple[Reading, ...]) -> list[dict[str, object]]:
             ],
         }
         for name, scopes in by_name.items()
-    ]  # fmt: skip
+    ]
 
 
 def controls(results: tuple[ControlResult, ...]) -> list[dict[str, object]]:
-    """Controls as `--json` and `results.json` show them."""
+    """Return controls as `--json` and `results.json` show them."""
     return [
         {
-            "id": result.id, "title": result.title, "severity": result.severity, "verdict": result.verdict, "population": result.population,
-            "passed": result.passed, "failed": result.failed, "excepted": result.excepted, "unknown": result.unknown,
+            "id": result.id,
+            "title": result.title,
+            "severity": result.severity,
+            "verdict": result.verdict,
+            "population": result.population,
+            "passed": result.passed,
+            "failed": result.failed,
+            "excepted": result.excepted,
+            "unknown": result.unknown,
             "unknown_reasons": [{"reason": why.reason, "count": why.count, "unit": why.unit} for why in result.unknown_reasons],
         }
         for result in results
-    ]  # fmt: skip
+    ]
 
 
 def to_json(result: RunResult) -> dict[str, object]:

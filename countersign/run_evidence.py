@@ -39,7 +39,11 @@ def about(programme: Programme, as_of: datetime, only: Sequence[str]) -> dict[st
 
 
 def settled(
-    readings: tuple[Reading, ...], judged: Sequence[ControlResult], findings: Mapping[str, int], tickets: Mapping[str, int], stopped: str | None
+    readings: tuple[Reading, ...],
+    judged: Sequence[ControlResult],
+    findings: Mapping[str, int],
+    tickets: Mapping[str, int],
+    stopped: str | None,
 ) -> dict[str, object]:
     """Say what a judged run read, found and did."""
     return {

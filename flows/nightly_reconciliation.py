@@ -60,14 +60,13 @@ def nightly_reconciliation(
     Ends Completed, or red as `Partial`, `Stopped` or `Failed`; the evidence holds the truth, Prefect only points at it.
     """
     log = get_run_logger()
-    with Reconciliation(
-        load(Path(programme)), as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=log.info
-    ) as run:
+    with Reconciliation(load(Path(programme)), as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=log.info) as run:
         if run.earlier is not None:
             log.info("slot %s had its run already: %s", run.slot, run.earlier.evidence)
             return verdict(run.earlier)
         scopes, readings = run.scopes()
-        progress: Any = create_progress_artifact(progress=0.0, key="nightly-reconciliation-progress", description=f"{len(scopes)} scopes to read")
+        todo = f"{len(scopes)} scopes to read"
+        progress: Any = create_progress_artifact(progress=0.0, key="nightly-reconciliation-progress", description=todo)
         futures = {read_scope.submit(run, scope): scope for scope in scopes}
         for done, future in enumerate(as_completed(list(futures)), start=1):
             outcome = future.result(raise_on_failure=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from countersign.finding import Transition
     from countersign.results import RunResult
 
+_COLUMNS = ("id", "population", "passed", "failed", "excepted", "unknown")
 MOST_EVENTS = 100
 """Prefect's event queue drops what comes too fast: beyond this, one event says how many more there are."""
 
@@ -36,7 +37,8 @@ def verdict(result: RunResult) -> State[None]:
     """Return the state a flow run ends in: only a complete run that was acted on is green."""
     where = f"run {result.run}, evidence {result.evidence.name}, {result.statement_digest}"
     if result.guard is not None:
-        return State(type=StateType.FAILED, name="Stopped", message=f"The scan looks wrong and nothing was changed: {result.guard}. {where}")
+        message = f"The scan looks wrong and nothing was changed: {result.guard}. {where}"
+        return State(type=StateType.FAILED, name="Stopped", message=message)
     if result.state == "complete" and not result.errors:
         return State(type=StateType.COMPLETED, message=where)
     if result.state == "failed":
@@ -53,17 +55,14 @@ def verdict(result: RunResult) -> State[None]:
 
 def tell_prefect(result: RunResult, transitions: Iterable[Transition]) -> None:
     """Leave a summary artifact and events; names of subjects stay in the evidence, Prefect gets fingerprints and counts."""
-    rows = "\n".join(
-        f"| {control['id']} | {control['population']} | {control['passed']} | {control['failed']} | {control['excepted']} | {control['unknown']} |"
-        for control in result.controls
-    )
+    rows = "\n".join(f"| {' | '.join(str(control[name]) for name in _COLUMNS)} |" for control in result.controls)
     create_markdown_artifact(
         key="nightly-reconciliation",
         description=f"{result.state} as of {stamp(result.as_of)}",
         markdown=(
             f"# {result.state} as of {stamp(result.as_of)}\n\nEvidence: `{result.evidence.name}`, statement `{result.statement_digest}`\n\n"
             f"Findings: {_counts(result.findings)}. Tickets: {_counts(result.tickets)}.\n\n"
-            f"| control | population | passed | failed | excepted | unknown |\n|---|---|---|---|---|---|\n{rows}\n"
+            f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}\n{rows}\n"
         ),
     )
     fresh = [transition.after for transition in transitions if transition.kind in ("new", "reopened")]

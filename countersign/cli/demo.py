@@ -46,7 +46,9 @@ def demo(*, keep: Keep = None, programme: StartFolder = HERE, as_json: AsJson = 
                 loaded = load(folder)
                 result = through_prefect(loaded, tell=tell)
     except KeyboardInterrupt:
-        show.say(f"Interrupted. The sandbox clouds are stopped; what was written is in {show.path(folder)}")
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        show.say("Interrupted. The sandbox clouds are stopped" + (f"; what was written is in {show.path(folder)}" if keep else "."))
         return INTERRUPTED
     if as_json:
         from countersign.results import to_json

@@ -65,7 +65,11 @@ def night(folder: Path, days: int = 0) -> RunResult:
 def standing(folder: Path) -> dict[tuple[str, str], str]:
     programme = load(folder)
     with State(programme.state) as state:
-        return {(f.finding.control, f.finding.subject): f.finding.state for f in state.findings() if f.finding.control in ("rotation-age", "inactive")}
+        return {
+            (f.finding.control, f.finding.subject): f.finding.state
+            for f in state.findings()
+            if f.finding.control in ("rotation-age", "inactive")
+        }
 
 
 def tickets(folder: Path) -> list[tuple[str, str | None]]:

@@ -55,8 +55,19 @@ class Prefect:
         answer.raise_for_status()
         return answer.json()
 
+    async def count_events(self, name: str, *, at_least: int) -> int:
+        """Prefect writes events behind the run's back: wait until they are there."""
+        async with asyncio.timeout(60), httpx.AsyncClient() as client:
+            while True:
+                answer = await client.post(f"{self.api}/events/filter", json={"filter": {"event": {"name": [name]}}})
+                if answer.raise_for_status().json()["total"] >= at_least:
+                    return int(answer.json()["total"])
+                await asyncio.sleep(0.2)
+
     def last_run(self) -> dict[str, Any]:
-        runs = self.ask("/flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=10, flow_runs={"state": {"type": {"not_any_": ["SCHEDULED"]}}})
+        runs = self.ask(
+            "/flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=10, flow_runs={"state": {"type": {"not_any_": ["SCHEDULED"]}}}
+        )
         return runs[0]
 
 
@@ -121,6 +132,8 @@ def test_deployed_and_run_by_a_worker_it_completes(prefect: Prefect, tmp_path: P
     (summary,) = [artifact for artifact in artifacts if artifact["key"] == "nightly-reconciliation"]
     assert ours.statement_digest in summary["data"]
     assert "AKIA" not in summary["data"]
+    # rotation-age, inactive, named-owner: one event each, with the fingerprint and no name
+    assert 3 == asyncio.run(prefect.count_events("countersign.finding.new", at_least=3))
 
 
 def test_a_partial_run_is_red_and_says_what_is_missing(prefect: Prefect, tmp_path: Path) -> None:

@@ -46,10 +46,14 @@ def test_every_intended_verdict_comes_out(findings: list[dict[str, Any]]) -> Non
     assert wrong == []
 
 
-def test_the_denied_account_makes_the_run_partial_and_is_unknown_everywhere(nights: tuple[Path, RunResult, RunResult], findings: list[dict[str, Any]]) -> None:
+def test_the_denied_account_makes_the_run_partial_and_is_unknown_everywhere(
+    nights: tuple[Path, RunResult, RunResult], findings: list[dict[str, Any]]
+) -> None:
     first = nights[1]
     assert (first.state, first.exit_code) == ("partial", 3)
-    assert [("source-unobserved", f"aws:{LEGACY}:source/aws")] == [(row["control"], row["subject"]) for row in findings if row["scope"] == LEGACY]
+    assert [("source-unobserved", f"aws:{LEGACY}:source/aws")] == [
+        (row["control"], row["subject"]) for row in findings if row["scope"] == LEGACY
+    ]
     for control in first.controls:
         if control["id"] != "source-unobserved":
             assert any(LEGACY in why["reason"] for why in control["unknown_reasons"]), control["id"]  # type: ignore[attr-defined]

@@ -100,7 +100,9 @@ def test_it_fits_the_window_asks_for_nothing_and_raises_nothing(browser: Browser
         assert width == size["cssContentSize"]["width"], f"{opened=}"
     assert [url] == [seen["params"]["request"]["url"] for seen in browser.events if seen["method"] == "Network.requestWillBeSent"
                      and not seen["params"]["request"]["url"].startswith("data:")]  # fmt: skip
-    assert [seen for seen in browser.events if seen["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")] == []
+    assert [
+        seen for seen in browser.events if seen["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    ] == []
 
 
 def test_a_screen_reader_finds_the_same_tables_on_a_telephone(browser: Browser, url: str) -> None:
@@ -110,7 +112,12 @@ def test_a_screen_reader_finds_the_same_tables_on_a_telephone(browser: Browser, 
         browser.open(url)
         nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
         roles = [node["role"]["value"] for node in nodes if not node["ignored"]]
-        found.append({role: roles.count(role) for role in ("table", "row", "rowheader", "columnheader", "main", "navigation", "banner", "contentinfo")})
+        found.append(
+            {
+                role: roles.count(role)
+                for role in ("table", "row", "rowheader", "columnheader", "main", "navigation", "banner", "contentinfo")
+            }
+        )
     wide, narrow = found
     assert wide["table"] > 10
     assert wide == narrow
