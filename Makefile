@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test test-system check bench lock clean help
+.PHONY: demo test test-system check bench docs lock clean help
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -39,6 +39,10 @@ check: $(READY) ## Lint, types, import rules, unused dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
+
+docs: $(READY) ## Write the pages that are made from the program: docs/controls.md, docs/controls/, the help in README.md
+	@$(BIN)/python docs/generate_controls.py
+	@$(BIN)/python docs/generate_help.py
 
 lock: $(READY) ## Renew the locked requirements from pyproject.toml
 	@$(COMPILE) --all-extras pyproject.toml -o requirements/all.txt

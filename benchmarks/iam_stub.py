@@ -9,14 +9,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
 from benchmarks.estate import ADMIN, AS_OF, DAY, HARMLESS, PARTNER_ACCOUNT, Role, User, roles, users
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 PAGE = 1000
 _HEADER = (
@@ -27,6 +24,7 @@ _HEADER = (
 )
 USER_AGE = 400
 PASSWORD_AGE = 30
+ROOT_CREATED = datetime(2019, 3, 4, 10, tzinfo=UTC)
 
 
 def trust_policy(role: Role) -> dict[str, object]:
@@ -130,7 +128,7 @@ class Account:
     def _report(self, count: int) -> str:
         none = "false,N/A,N/A,N/A,N/A"
         root = (
-            f"<root_account>,arn:aws:iam::{self.number}:root,{_cell(AS_OF - 3000 * DAY)},not_supported,{_cell(AS_OF - DAY)},not_supported,"
+            f"<root_account>,arn:aws:iam::{self.number}:root,{_cell(ROOT_CREATED)},not_supported,{_cell(AS_OF - DAY)},not_supported,"
             f"not_supported,true,{none},{none},false,N/A,false,N/A"
         )
         text = "\n".join([_HEADER, root, *(self._row(user) for user in users(0, count))]) + "\n"
@@ -191,7 +189,7 @@ def serve(account: Account, *, port: int, latency: float, rate: float) -> Thread
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             question = {name: values[0] for name, values in parse_qs(body.decode()).items()}
             if latency:
@@ -202,7 +200,7 @@ def serve(account: Account, *, port: int, latency: float, rate: float) -> Thread
             content = account.answer(question)
             self._send(404 if content is None else 200, _UNKNOWN if content is None else content, question.get("Action", "?"))
 
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             with lock:
                 content = json.dumps(calls).encode()
                 calls.clear()
@@ -252,9 +250,7 @@ def _cell(when: datetime | None) -> str:
 
 def _attached(policy: str) -> str:
     name = policy.rpartition("/")[2]
-    return (
-        f"<AttachedManagedPolicies><member><PolicyArn>{policy}</PolicyArn><PolicyName>{name}</PolicyName></member></AttachedManagedPolicies>"
-    )
+    return f"<AttachedManagedPolicies><member><PolicyArn>{policy}</PolicyArn><PolicyName>{name}</PolicyName></member></AttachedManagedPolicies>"
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 from benchmarks.estate import PARTNER_ACCOUNT, PARTNER_WORKLOADS, WORKLOADS
 from countersign import scaffold
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CUSTOMER = "bench"
 PARTNERS = 20
@@ -44,3 +42,13 @@ def write(folder: Path, *, endpoint: str | None) -> None:
             f'expires: 2027-06-30\nidentities: ["aws:*:user/w{number:02d}-*", "aws:*:role/w{number:02d}-*"]\n',
             encoding="utf-8",
         )
+
+
+def main() -> None:
+    """Write the folder named on the command line, reading from the stub at the address after it, if any."""
+    where, *endpoint = sys.argv[1:]
+    write(Path(where), endpoint=endpoint[0] if endpoint else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,17 +20,17 @@ kinds(provider, kind, policy_kind, idles, pairs, ends_itself) AS (VALUES
 ),
 -- Attribution: every piece of evidence that ties an identity to a partner, strongest first.
 named AS (                                          -- exact names and globs apart: a hash join for the many, a scan for the few
-    SELECT i.uid, i.scope, p.scope AS scope_pattern, p.workload
+    SELECT i.uid, i.scope, p.scope AS scope_pattern, p.workload, 1 AS rank
     FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.native_id = p.name
     UNION ALL
-    SELECT i.uid, i.scope, p.scope, p.workload
+    SELECT i.uid, i.scope, p.scope, p.workload, 2
     FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.name = p.name AND p.by_name
     UNION ALL
-    SELECT i.uid, i.scope, p.scope, p.workload
+    SELECT i.uid, i.scope, p.scope, p.workload, 3
     FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.name GLOB p.name AND p.by_name AND p.is_glob
 ),
-registered AS (                                     -- 1: the register names it
-    SELECT uid, min(workload) AS workload FROM named WHERE scope GLOB scope_pattern GROUP BY uid
+registered AS (                                     -- 1: the register names it; where two workloads do, the one that names it exactly
+    SELECT uid, arg_min(workload, (rank, workload)) AS workload FROM named WHERE scope GLOB scope_pattern GROUP BY uid
 ),
 evidence AS (
     SELECT r.uid, coalesce(w.partner, '') AS partner, 1 AS rank, 'workload ' || r.workload AS how    -- '': the customer's own
@@ -66,6 +66,7 @@ outside AS (
     LEFT JOIN (SELECT DISTINCT kind, value FROM register_footprint WHERE partner <> '') f ON f.kind = t.party_kind AND f.value = t.party
     ANTI JOIN (SELECT DISTINCT kind, value FROM register_footprint WHERE partner = '') own ON own.kind = t.party_kind AND own.value = t.party
     WHERE t.party_kind NOT IN ('aws-service', 'saml-provider')
+      AND t.condition IS DISTINCT FROM 'the principal was deleted'    -- nobody can be it any more, and its id is never given again
     GROUP BY t.identity_uid
 ),
 granted AS (

@@ -23,7 +23,8 @@ def needs_id(register: Register, as_of: datetime) -> Callable[[KeyRow], bool]:
     rotate = min((limit for p in policies if (limit := p.rotate_within.get("aws_access_key")) is not None), default=None)
     idle = min((p.max_idle for p in policies if p.max_idle is not None), default=None)
     expires = any("aws_access_key" in (p.expiry_required or ()) for p in policies)
-    names = {pattern.split("/", 1)[1] for w in register.workloads.values() for pattern in w.identities if pattern.startswith("aws:")}
+    partners = (w for w in register.workloads.values() if w.partner is not None)
+    names = {pattern.split("/", 1)[1] for w in partners for pattern in w.identities if pattern.startswith("aws:")}
     names |= {pattern for partner in register.partners.values() for pattern in partner.footprint.name_patterns}
     globs = tuple(sorted(name.lower() for name in names if "*" in name))
     exact = frozenset(name.lower() for name in names if "*" not in name)

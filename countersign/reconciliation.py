@@ -191,7 +191,7 @@ class Reconciliation:
         unknown = findings_file.unknown(judged.database, [row for row in known.values() if row.state != "resolved"])
         seen = _seen(judged.readings)
         controls = frozenset(result.id for result in judged.judgement.results)
-        transitions = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))
+        found = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))
         outbox.reread(self.desk, self.state)
         tickets = self.state.tickets(self.desk.target)
         night = Night(
@@ -200,14 +200,13 @@ class Reconciliation:
             budget=self.programme.limits.tickets_per_run,
             advice={record.id: record.remedy for record in expectations()},
         )
-        stopped = self._guard(known, transitions)
-        actions: tuple[Action, ...]
+        stopped = self._guard(known, found)
         if stopped is None:
-            actions = tuple(plan([t.after for t in transitions], tickets, seen, night))
+            planned = Planned(found, tuple(plan([t.after for t in found], tickets, seen, night)), None)
         else:
-            transitions, actions = (), (scan_looks_wrong(stopped, tickets, night),)
-        planned = Planned(transitions, actions, stopped)
-        findings_file.write(self.folder / findings_file.NAME, judged.database, transitions, self._last_findings())
+            planned = Planned((), (scan_looks_wrong(stopped, tickets, night),), stopped)
+        # What was found is on file also when nothing comes of it: somebody has to look into it.
+        findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings())
         _write(
             self.folder / "results.json",
             {
@@ -222,9 +221,10 @@ class Reconciliation:
             self.folder / "plan.json",
             {
                 "stopped": stopped,
-                "transitions": [{"fingerprint": t.after.fingerprint, "event": t.kind} for t in transitions if t.kind != "still"],
+                "transitions": [{"fingerprint": t.after.fingerprint, "event": t.kind} for t in planned.transitions if t.kind != "still"],
                 "tickets": [
-                    {"key": a.key, "action": a.kind, "ticket": a.ticket, "control": a.control, "partner": a.partner} for a in actions
+                    {"key": a.key, "action": a.kind, "ticket": a.ticket, "control": a.control, "partner": a.partner}
+                    for a in planned.actions
                 ],
             },
         )
@@ -243,8 +243,8 @@ class Reconciliation:
                 records=expectations(),
                 suite=judged.judgement.validated.suite,
                 validation=judged.judgement.validated.result,
-                events=Counter(t.kind for t in transitions),
-                actions=Counter(a.kind for a in actions),
+                events=Counter(t.kind for t in found),
+                actions=Counter(a.kind for a in planned.actions),
                 findings=self.folder / findings_file.NAME,
             ),
         )

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _START_S = 60.0
 _STOP_S = 5.0
 _POLL_S = 0.05
+# The server's standard input is a pipe that only we hold open, and nobody writes to. When we end, whatever way, its reader wakes
+# up and kills the group. The kernel's own parent-death signal would come as soon as the *thread* that started the server ends.
+_UNTIL_WE_END = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" 3<&- </dev/null'
 
 
 def bao() -> str:
@@ -45,12 +48,15 @@ def bao() -> str:
 class SandboxVault:
     """The server and its root token, with the few moves that an estate is built from.
 
-    Secrets that the server gives out are dropped where nobody needs them, and are never printed.
+    Secrets that the server gives out are dropped where nobody needs them, and are never printed. The server ends with this
+    process even when that is killed; then only its folder is left behind.
     """
 
-    def __init__(self, *, port: int | None = None) -> None:
+    def __init__(self, *, port: int | None = None, config: str = "") -> None:
+        """Take a port, None for any free one; `config` is HCL for the server beside what development mode says, such as a listener."""
         self.root_token = secrets.token_urlsafe(24)
-        self.address = f"http://127.0.0.1:{port or _free_port()}"
+        self.address = f"http://127.0.0.1:{port or free_port()}"
+        self._config = config
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -86,6 +92,8 @@ class SandboxVault:
                 else:
                     break
             self._server.wait()
+            assert self._server.stdin is not None, "it was started with a pipe"
+            self._server.stdin.close()
             self._server = None
         if self._folder is not None:
             self._folder.cleanup()
@@ -213,15 +221,23 @@ class SandboxVault:
         return issued
 
     def _start(self, folder: Path) -> None:
-        config = folder / "audit.hcl"
+        config = folder / "server.hcl"
         # OpenBao has no call to create an audit device; only a file can.
-        config.write_text(f'audit "file" "file" {{\n  options = {{ file_path = "{folder / "audit.log"}" }}\n}}\n', encoding="utf-8")
+        audit = f'audit "file" "file" {{\n  options = {{ file_path = "{folder / "audit.log"}" }}\n}}\n'
+        config.write_text(audit + self._config, encoding="utf-8")
         listen = self.address.removeprefix("http://")
         command = [bao(), "server", "-dev", "-dev-no-store-token", f"-dev-listen-address={listen}", f"-config={config}"]
         # In the environment, since other users can read a command line.
         environment = {**os.environ, "BAO_DEV_ROOT_TOKEN_ID": self.root_token, "HOME": str(folder)}
         with (folder / "server.log").open("wb") as log:
-            self._server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self._server = subprocess.Popen(
+                ["/bin/sh", "-c", _UNTIL_WE_END, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + _START_S
         while not self._ready():
             if self._server.poll() is not None or time.monotonic() > deadline:
@@ -238,7 +254,8 @@ class SandboxVault:
         return tried.ok
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a TCP port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

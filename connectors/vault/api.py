@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ DELAYS_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits between tries: a rate-limit quota answers 429 without Retry-After."""
 
 DENIED, ABSENT, NOT_ALLOWED = 403, 404, 405
-_BUSY, _SERVER_ERROR = 429, 500
+_BAD_REQUEST, _BUSY, _SERVER_ERROR, _NO_SENSE = 400, 429, 500, 502
 
 
 class Refusal(Exception):  # noqa: N818 - most refusals are answers to carry on with, not errors
@@ -159,8 +160,12 @@ class Api:
         for delay in (*DELAYS_S, None):
             try:
                 response = self._client.adapter.request(method, url, raise_exception=False, **options)
+            except requests.exceptions.SSLError as error:
+                raise ReadError(path, f"{self._address}: {_tls_problem(error)}") from error
             except requests.RequestException as error:
                 raise ReadError(path, f"{self._address} did not answer: {type(error).__name__}") from error
+            except OSError as error:  # what requests raises, unwrapped, when the file is not there
+                raise ReadError(path, f"the file of `ca` cannot be used: {error}") from error
             status: int = response.status_code
             if delay is None or not (status == _BUSY or status >= _SERVER_ERROR):
                 break
@@ -168,13 +173,24 @@ class Api:
         try:
             body: Json = response.json() if response.content else {}
         except requests.exceptions.JSONDecodeError:
-            body = {"errors": ["the answer is not JSON"]}
-            status = status if not response.ok else 502
+            body = {"errors": ["the answer is not JSON; is this the address of the server, with https:// where it speaks TLS?"]}
+            # 400 is how a port that speaks TLS answers plain HTTP.
+            status = _NO_SENSE if response.ok or status == _BAD_REQUEST else status
         if not response.ok or "errors" in body:
             # Some look-ups answer 404 with the reason under data.error.
             reason = (body.get("data") or {}).get("error")
             raise Refusal(status, [*map(str, body.get("errors") or ()), *([str(reason)] if reason else [])])
         return body
+
+
+def _tls_problem(error: BaseException) -> str:
+    """Say why there is no TLS connection, from the innermost reason."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({cause.verify_message}); name the PEM file of its authority in `ca`"
+    return f"no TLS connection ({getattr(cause, 'reason', None) or 'no reason given'})"
 
 
 def _page(body: Json) -> Page:

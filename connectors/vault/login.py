@@ -50,7 +50,7 @@ def _token(environment: Mapping[str, str]) -> str:
     if not token:
         try:
             token = (Path.home() / ".vault-token").read_text(encoding="utf-8").strip()
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, UnicodeDecodeError):
             token = ""
     if not token:
         raise ScopeDeniedError("login", "no token: set VAULT_TOKEN, or log in with the vault or bao command line")
@@ -72,6 +72,10 @@ def _log_in(source: VaultSource, api: Api, environment: Mapping[str, str]) -> st
             body = {"role": auth.role, "jwt": Path(path).read_text(encoding="utf-8").strip()}
         except OSError as error:
             raise ScopeDeniedError("login", f"the JWT file {path} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise ScopeDeniedError("login", f"the JWT file {path} holds no JWT") from None  # the cause would quote what it holds
+        if not body["jwt"]:
+            raise ScopeDeniedError("login", f"the JWT file {path} is empty")
     operation = f"auth/{mount}/login"
     answer = api.login(operation, {name: value for name, value in body.items() if value})
     if isinstance(answer, Refusal):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from connectors.vault.api import Json
 
 ONLY_AUDIT = "only the audit log knows when it was last used"
+WHO_MADE_IT = "only the audit log knows who made it"
 NO_MFA = "Vault's login MFA enforcement is not read"
 HUMAN_MOUNTS = frozenset({"userpass", "ldap", "oidc", "okta", "github", "radius"})
 MACHINE_MOUNTS = frozenset({"approle", "kubernetes", "cert", "jwt", "token", "aws", "azure", "gcp", "alicloud", "cf", "oci"})
@@ -78,6 +79,8 @@ class Alias:
     accessor: str
     mount_type: str
     name: str
+    account: str | None = None
+    """`<namespace>/<name>` of a Kubernetes service account, whose alias is only its uid; None for every other login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +160,19 @@ def to_entity(answer: Json) -> Entity:
         id=answer["id"],
         name=answer.get("name") or answer["id"],
         disabled=bool(answer.get("disabled")),
-        aliases=tuple(Alias(a["mount_accessor"], a.get("mount_type") or "", a["name"]) for a in answer.get("aliases") or ()),
+        aliases=tuple(map(_alias, answer.get("aliases") or ())),
         metadata=words(answer.get("metadata")),
         policies=policies(answer, "policies"),
         groups=tuple(answer.get("group_ids") or ()),
         created_at=when(answer.get("creation_time")),
     )
+
+
+def _alias(answer: Json) -> Alias:
+    about = words(answer.get("metadata"))
+    namespace, name = about.get("service_account_namespace"), about.get("service_account_name")
+    is_account = answer.get("mount_type") == "kubernetes" and namespace and name
+    return Alias(answer["mount_accessor"], answer.get("mount_type") or "", answer["name"], f"{namespace}/{name}" if is_account else None)
 
 
 def track_of(aliases: tuple[Alias, ...]) -> tuple[Track | None, str | None]:
@@ -180,12 +190,12 @@ def track_of(aliases: tuple[Alias, ...]) -> tuple[Track | None, str | None]:
 def entity_identity(visit: Visit, entity: Entity, at: datetime) -> Identity:
     """Tell an entity; where the server made its name up, the alias is the better one."""
     track, reason = track_of(entity.aliases)
-    unknown = {"last_active_at": ONLY_AUDIT, "created_by": ONLY_AUDIT}
+    unknown = {"last_active_at": ONLY_AUDIT, "created_by": WHO_MADE_IT}
     if track is None:
         unknown |= {"track": reason or "", "console": reason or ""}
     if track != "machine":
         unknown["mfa"] = NO_MFA
-    names = tuple(dict.fromkeys(alias.name for alias in entity.aliases))
+    names = tuple(dict.fromkeys(name for alias in entity.aliases for name in (alias.account, alias.name) if name))
     name = names[0] if entity.automatic else entity.name
     return Identity(
         uid=visit.uid("entity", entity.id),
@@ -232,7 +242,7 @@ def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certa
         **role.unknown,
         "last_active_at": ONLY_AUDIT,
         "created_at": "an AppRole carries no time of creation",
-        "created_by": ONLY_AUDIT,
+        "created_by": WHO_MADE_IT,
     }
     enabled: bool | None = True
     if login is not None:
@@ -291,13 +301,13 @@ def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
         purpose=metadata.get("purpose"),
         tags=tagged(metadata, own=accessor == visit.own_accessor),
         observed_at=at,
-        unknown={"last_active_at": ONLY_AUDIT, "created_by": ONLY_AUDIT, "console": "a token opens the web interface as well as the API"},
+        unknown={"last_active_at": ONLY_AUDIT, "created_by": WHO_MADE_IT, "console": "a token opens the web interface as well as the API"},
     )
 
 
 def user_identity(visit: Visit, mount: Mount, name: str, *, certain: bool, at: datetime) -> Identity:
     """Tell a userpass user who has not yet an entity, so has not logged in; `certain` says whether all entities were read."""
-    unknown = {"mfa": NO_MFA, "last_active_at": ONLY_AUDIT, "created_at": "userpass does not say", "created_by": ONLY_AUDIT}
+    unknown = {"mfa": NO_MFA, "last_active_at": ONLY_AUDIT, "created_at": "userpass does not say", "created_by": WHO_MADE_IT}
     if not certain:
         unknown["enabled"] = "a disabled entity stops the user's logins, and not all entities were read"
     return Identity(

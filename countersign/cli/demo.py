@@ -14,7 +14,7 @@ import typer
 
 from countersign.cli import show
 from countersign.cli.options import HERE, AsJson, StartFolder
-from countersign.cli.run import INTERRUPTED, UsageError, through_prefect
+from countersign.cli.run import UsageError, interrupted, through_prefect
 from countersign.errors import CountersignError
 from countersign.results import EXIT_FAILED, EXIT_FINE
 
@@ -48,8 +48,8 @@ def demo(*, keep: Keep = None, programme: StartFolder = HERE, as_json: AsJson = 
     except KeyboardInterrupt:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
-        show.say("Interrupted. The sandbox clouds are stopped" + (f"; what was written is in {show.path(folder)}" if keep else "."))
-        return INTERRUPTED
+        left = f"; what was written is in {show.path(folder)}" if keep else ", and nothing is left of them"
+        return interrupted(f"the sandbox clouds are stopped{left}", "countersign demo starts again, in a new folder", as_json=as_json)
     if as_json:
         from countersign.results import to_json
 

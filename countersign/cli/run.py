@@ -65,11 +65,19 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
 
                 result = directly(loaded, when, slot=slot, only=only, tell=tell)
     except KeyboardInterrupt:
-        show.say("Interrupted. What was read until then is on file as a failed run, or the next run puts it there.")
-        show.say(f"See: countersign runs -p {show.path(programme)}")
-        return INTERRUPTED
+        return interrupted(
+            "what was read until then is on file as a failed run, or the next run puts it there",
+            f"countersign runs -p {show.path(programme)}",
+            as_json=as_json,
+        )
     report(loaded, result, as_json=as_json)
     return result.exit_code
+
+
+def interrupted(what: str, see: str, *, as_json: bool) -> int:
+    """Say what a person who pressed Ctrl-C leaves behind and where to look; returns the exit code."""
+    show.error(CountersignError(f"interrupted; {what}", fix=see), as_json=as_json)
+    return INTERRUPTED
 
 
 def report(programme: "Programme", result: "RunResult", *, as_json: bool) -> None:

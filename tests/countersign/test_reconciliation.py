@@ -118,6 +118,26 @@ def test_an_unread_scope_closes_nothing_and_the_run_is_partial(folder: Path) -> 
     assert verified(folder)
 
 
+def test_a_scan_that_looks_wrong_opens_one_ticket_and_changes_nothing_else(folder: Path) -> None:
+    export(folder, "111111111111", {f"u{number}": (200, None) for number in range(30)})
+    night(folder)
+    before, opened = standing(folder), tickets(folder)
+    export(folder, "111111111111", {"u0": (200, None)})  # 29 users' findings are gone at once
+    stopped = night(folder)
+    assert 4 == stopped.exit_code
+    assert "are gone" in str(stopped.guard)
+    assert before == standing(folder)
+    assert len(opened) + 1 == len(tickets(folder))
+    # What was found stays on file, with its facts.
+    found = {row["subject"]: row["event"] for row in findings_file.read(stopped.evidence / findings_file.NAME)}
+    assert "resolved" in found.values()
+
+    export(folder, "111111111111", {f"u{number}": (200, None) for number in range(30)})
+    sound = night(folder)
+    assert (before, None, 1) == (standing(folder), sound.guard, sound.tickets["closed"])
+    assert verified(folder)
+
+
 def test_a_scope_that_is_not_configured_any_more_closes_nothing(folder: Path) -> None:
     night(folder)
     (folder / "exports" / "222222222222.csv").unlink()
