@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from sqlalchemy import event
 from countersign.errors import CountersignError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy.engine import Connection, Dialect, Engine
 
 VERSION = 1
@@ -165,11 +168,8 @@ def open_engine(url: str) -> Engine:
 
     Raises CountersignError when the URL names neither, when the file or psycopg is missing, or when a newer version made the tables.
     """
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise CountersignError("the state database's URL cannot be read", fix="write state: sqlite:///state.db") from error
-    if parsed.drivername == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+    parsed = _parsed(url)
+    if parsed.drivername == "sqlite":
         path = Path(str(parsed.database))
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -181,13 +181,8 @@ def open_engine(url: str) -> Engine:
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
-    elif parsed.drivername == "postgresql+psycopg":
-        if importlib.util.find_spec("psycopg") is None:
-            raise CountersignError("PostgreSQL needs the psycopg package", fix='pip install "countersign[postgresql]"')
-        engine = sa.create_engine(parsed, pool_pre_ping=True)
     else:
-        fix = "write state: sqlite:///state.db, or postgresql+psycopg://USER@HOST/DATABASE"
-        raise CountersignError(f"state cannot be kept in {parsed.drivername!r}", fix=fix)
+        engine = sa.create_engine(parsed, pool_pre_ping=True)
     try:
         create(engine, metadata)
         _check_version(engine)
@@ -195,6 +190,45 @@ def open_engine(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Connection | None]:
+    """Look at the database at `url` as it is at one moment, and change nothing; None: there is no such file yet.
+
+    Its tables may be missing. Raises CountersignError as `open_engine` does.
+    """
+    parsed = _parsed(url)
+    sqlite = parsed.drivername == "sqlite"
+    if sqlite and not Path(str(parsed.database)).exists():
+        yield None
+        return
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS} if sqlite else {}, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        if sqlite:
+            # Not SQLite's read-only mode: that leaves its -wal and -shm files behind.
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        if sa.inspect(connection).has_table(schema_version.name):
+            _refuse_other(connection.scalar(sa.select(sa.func.max(schema_version.c.version))))
+        yield connection
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise CountersignError("the state database's URL cannot be read", fix="write state: sqlite:///state.db") from error
+    if parsed.drivername == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+        return parsed
+    if parsed.drivername != "postgresql+psycopg":
+        fix = "write state: sqlite:///state.db, or postgresql+psycopg://USER@HOST/DATABASE"
+        raise CountersignError(f"state cannot be kept in {parsed.drivername!r}", fix=fix)
+    if importlib.util.find_spec("psycopg") is None:
+        raise CountersignError("PostgreSQL needs the psycopg package", fix='pip install "countersign[postgresql]"')
+    return parsed
 
 
 def writing(engine: Engine) -> Engine:
@@ -215,11 +249,14 @@ def _check_version(engine: Engine) -> None:
         found = connection.scalar(sa.select(sa.func.max(schema_version.c.version)))
         if found is None:
             connection.execute(sa.insert(schema_version).values(version=VERSION))
-        elif found != VERSION:
-            raise CountersignError(
-                f"the state database has schema version {found}, this program knows {VERSION}",
-                fix="use the Countersign that made it",
-            )
+        _refuse_other(found)
+
+
+def _refuse_other(version: int | None) -> None:
+    if version not in (None, VERSION):
+        raise CountersignError(
+            f"the state database has schema version {version}, this program knows {VERSION}", fix="use the Countersign that made it"
+        )
 
 
 def _sqlite_connect(connection: Any, record: object) -> None:  # noqa: ANN401  (a DB-API connection)
