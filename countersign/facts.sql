@@ -1,6 +1,7 @@
 -- Facts: one row per subject (identity, credential, scope), one column a fact; null means unknown and a `_why` column says why.
 -- Reads the inventory (identities, credentials, grants, trusts, coverage, scopes) and the register (register_* tables, run).
--- Time rules: a day is 24 hours; "never used" counts from creation; use is known up to `use_seen_to` less the grace period.
+-- Time rules: a day is 24 hours; "never used" counts from creation; use is known up to `use_seen_to` less the grace period, and whatever
+-- would be idle too long only if it was not used since then is unknown.
 -- SQL's own three-valued logic carries the unknown: `enabled AND ...` is null when `enabled` is, and false when anything is false.
 CREATE OR REPLACE TABLE facts AS
 WITH
@@ -18,8 +19,16 @@ kinds(provider, kind, policy_kind, idles, pairs, ends_itself) AS (VALUES
     ('vault', 'database-role',       'vault_database_role', FALSE, FALSE, FALSE),
     ('vault', 'certificate',         NULL,                  FALSE, FALSE, TRUE)
 ),
+-- Parties by what is the same in every way to write them: an issuer with or without https:// or a last slash, a tenant in capitals.
+footprint AS (SELECT *, lower(rtrim(regexp_replace(value, '^https?://', ''), '/')) AS party_key FROM register_footprint),
+trusted AS (SELECT *, lower(rtrim(regexp_replace(party, '^https?://', ''), '/')) AS party_key FROM trusts),
 -- Attribution: every piece of evidence that ties an identity to a partner, strongest first.
-named AS (                                          -- exact names and globs apart: a hash join for the many, a scan for the few
+-- A glob is looked up by what stands before its first wildcard, cut from each name: trying every name with every glob takes far longer.
+globs AS (SELECT *, regexp_extract(name, '^[^*?\[\\]*') AS head FROM register_patterns WHERE by_name AND is_glob),
+heads AS (SELECT i.*, left(i.name, n.size) AS head FROM identities i CROSS JOIN (SELECT DISTINCT length(head) AS size FROM globs) n),
+likes AS (SELECT *, lower(value) AS glob, regexp_extract(lower(value), '^[^*?\[\\]*') AS head FROM register_footprint WHERE kind = 'name-pattern' AND partner <> ''),
+like_heads AS (SELECT uid, lower(name) AS name, left(lower(name), n.size) AS head FROM identities CROSS JOIN (SELECT DISTINCT length(head) AS size FROM likes) n),
+named AS (
     SELECT i.uid, i.scope, p.scope AS scope_pattern, p.workload, 1 AS rank
     FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.native_id = p.name
     UNION ALL
@@ -27,30 +36,29 @@ named AS (                                          -- exact names and globs apa
     FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.name = p.name AND p.by_name
     UNION ALL
     SELECT i.uid, i.scope, p.scope, p.workload, 3
-    FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.name GLOB p.name AND p.by_name AND p.is_glob
+    FROM heads i JOIN globs p ON i.head = p.head AND i.provider = p.provider AND i.kind = p.kind AND i.name GLOB p.name
 ),
-registered AS (                                     -- 1: the register names it; where two workloads do, the one that names it exactly
+registered AS (                                     -- 1, before all others: the register names it; where two workloads do, the one that names it exactly
     SELECT uid, arg_min(workload, (rank, workload)) AS workload FROM named WHERE scope GLOB scope_pattern GROUP BY uid
 ),
 evidence AS (
-    SELECT r.uid, coalesce(w.partner, '') AS partner, 1 AS rank, 'workload ' || r.workload AS how    -- '': the customer's own
-    FROM registered r JOIN register_workloads w ON w.workload = r.workload
-    UNION ALL                                       -- 2: it trusts the partner's account, tenant or issuer
-    SELECT t.identity_uid, f.partner, 2, 'trusts ' || t.party_kind || ' ' || t.party
-    FROM trusts t JOIN register_footprint f ON f.kind = t.party_kind AND f.value = t.party AND f.partner <> ''
+                                                    -- 2: it trusts the partner's account, tenant or issuer
+    SELECT t.identity_uid AS uid, f.partner, 2 AS rank, 'trusts ' || t.party_kind || ' ' || t.party AS how
+    FROM trusted t JOIN footprint f ON f.kind = t.party_kind AND f.party_key = t.party_key AND f.partner <> ''
     UNION ALL                                       -- 3: its home is the partner's directory or mail domain
     SELECT i.uid, f.partner, 3, 'mail domain ' || f.value
     FROM identities i JOIN register_footprint f
       ON f.kind = 'email-domain' AND f.partner <> '' AND lower(split_part(i.name, '@', -1)) = lower(f.value) AND contains(i.name, '@')
     UNION ALL                                       -- 5: a tag says so (4, created by a partner's identity, needs a creator)
     SELECT i.uid, f.partner, 5, 'tag ' || f.key || '=' || f.value
-    FROM identities i JOIN register_footprint f ON f.kind = 'tag' AND f.partner <> '' AND i.tags[f.key] = f.value
+    FROM (SELECT uid, unnest(map_entries(tags)) AS tag FROM identities) i
+    JOIN register_footprint f ON f.kind = 'tag' AND f.partner <> '' AND f.key = i.tag.key AND f.value = i.tag.value
     UNION ALL                                       -- 6: its name looks like it
     SELECT i.uid, f.partner, 6, 'name like ' || f.value
-    FROM identities i JOIN register_footprint f ON f.kind = 'name-pattern' AND f.partner <> '' AND lower(i.name) GLOB lower(f.value)
+    FROM like_heads i JOIN likes f ON i.head = f.head AND i.name GLOB f.glob
 ),
 attributed AS (
-    SELECT uid, nullif(arg_min(partner, (rank, partner)), '') AS partner, arg_min(how, (rank, partner)) AS partner_how
+    SELECT uid, arg_min(partner, (rank, partner)) AS partner, arg_min(how, (rank, partner)) AS partner_how
     FROM evidence GROUP BY uid
 ),
 -- Outside parties that may act as an identity: neither the customer's own nor the provider's.
@@ -58,13 +66,13 @@ outside AS (
     SELECT t.identity_uid,
            count(*) AS outside_trusts,
            count(*) FILTER (t.condition IS NULL) AS unconditioned_trusts,
-           count(*) FILTER (f.value IS NULL AND t.party_kind <> 'anyone') AS unknown_parties,
+           count(*) FILTER (f.party_key IS NULL AND t.party_kind <> 'anyone') AS unknown_parties,
            string_agg(DISTINCT t.party, ', ' ORDER BY t.party) AS outside_parties,
            string_agg(DISTINCT t.party, ', ' ORDER BY t.party) FILTER (t.condition IS NULL) AS unconditioned_parties,
-           string_agg(DISTINCT t.party, ', ' ORDER BY t.party) FILTER (f.value IS NULL AND t.party_kind <> 'anyone') AS unknown_party_names
-    FROM trusts t
-    LEFT JOIN (SELECT DISTINCT kind, value FROM register_footprint WHERE partner <> '') f ON f.kind = t.party_kind AND f.value = t.party
-    ANTI JOIN (SELECT DISTINCT kind, value FROM register_footprint WHERE partner = '') own ON own.kind = t.party_kind AND own.value = t.party
+           string_agg(DISTINCT t.party, ', ' ORDER BY t.party) FILTER (f.party_key IS NULL AND t.party_kind <> 'anyone') AS unknown_party_names
+    FROM trusted t
+    LEFT JOIN (SELECT DISTINCT kind, party_key FROM footprint WHERE partner <> '') f ON f.kind = t.party_kind AND f.party_key = t.party_key
+    ANTI JOIN (SELECT DISTINCT kind, party_key FROM footprint WHERE partner = '') own ON own.kind = t.party_kind AND own.party_key = t.party_key
     WHERE t.party_kind NOT IN ('aws-service', 'saml-provider')
       AND t.condition IS DISTINCT FROM 'the principal was deleted'    -- nobody can be it any more, and its id is never given again
     GROUP BY t.identity_uid
@@ -75,7 +83,7 @@ granted AS (
            count(*) FILTER (privileged IS NULL) AS unread_grants,
            string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (privileged) AS admin_roles,
            string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (privileged IS NULL) AS unread_roles
-    FROM grants GROUP BY identity_uid
+    FROM grants WHERE privileged IS NOT FALSE GROUP BY identity_uid    -- the many harmless ones say nothing
 ),
 -- Why the credentials of a scope may be incomplete.
 unlisted AS (
@@ -84,23 +92,29 @@ unlisted AS (
     WHERE state <> 'complete' AND list_has_any(covers, (SELECT list(DISTINCT kind) FROM kinds))
     GROUP BY provider, scope
 ),
-holders AS (SELECT DISTINCT identity_uid FROM credentials),
 who AS (
-    SELECT i.*, a.partner, a.partner_how, r.workload, w.owner, w.backup_owner, w.accountable, w.owner_named, w.owner_is_live,
+    SELECT i.*, CASE WHEN r.uid IS NULL THEN a.partner ELSE w.partner END AS partner,
+           CASE WHEN r.uid IS NULL THEN a.partner_how ELSE 'workload ' || r.workload END AS partner_how, r.workload, w.owner, w.backup_owner, w.accountable, w.owner_named, w.owner_is_live,
            w.expiry_is_declared, w.expires_on AS workload_expires_on, p.contract_ends_at, p.contract_ends_on, run.as_of,
+           -- a report as old at the reading as this is as old at as_of, which may be another time than the reading's
+           epoch_us(run.as_of) - CASE WHEN i.use_seen_to < run.as_of THEN greatest(epoch_us(i.observed_at) - epoch_us(i.use_seen_to), 0) ELSE 0 END AS seen_us,
            NOT i.provider_managed AS ours,
+           -- idle time runs from the last use, or from creation when it was never used; unknown use is still no older than creation
+           CASE i.last_active_state WHEN 'known' THEN greatest(i.last_active_at, i.created_at) WHEN 'never' THEN i.created_at END AS active_at,
            coalesce(i.unknown['enabled'], CASE WHEN i.enabled IS NULL THEN 'the source does not say whether it is enabled' END) AS enabled_why,
            coalesce(i.unknown['track'], CASE WHEN i.track IS NULL THEN 'nothing says whether a person or a program uses it' END) AS track_why
     FROM identities i CROSS JOIN run
     LEFT JOIN registered r ON r.uid = i.uid
     LEFT JOIN attributed a ON a.uid = i.uid
     LEFT JOIN register_workloads w ON w.workload = r.workload
-    LEFT JOIN register_partners p ON p.partner = a.partner
+    LEFT JOIN register_partners p ON p.partner = CASE WHEN r.uid IS NULL THEN a.partner ELSE w.partner END
 ),
 -- Credentials with what their identity, kind and siblings say of them.
 held AS (
     SELECT c.*, who.partner, who.partner_how, who.workload, who.owner, who.accountable, who.track, who.track_why, who.name AS identity_name,
            who.as_of, k.policy_kind,
+           CASE c.last_used_state WHEN 'known' THEN greatest(c.last_used_at, c.created_at) WHEN 'never' THEN c.created_at END AS active_at,
+           epoch_us(who.as_of) - CASE WHEN c.use_seen_to < who.as_of THEN greatest(epoch_us(c.observed_at) - epoch_us(c.use_seen_to), 0) ELSE 0 END AS seen_us,
            c.enabled AND who.enabled AND NOT (who.provider_managed AND who.kind <> 'mount') AS live,
            CASE WHEN who.uid IS NULL THEN 'its identity was not read' ELSE coalesce(c.unknown['enabled'],
                 CASE WHEN c.enabled IS NULL THEN 'the source does not say whether it is enabled' END, who.enabled_why) END AS enabled_why,
@@ -115,15 +129,14 @@ held AS (
     LEFT JOIN register_policies ip ON ip.track = who.track
     LEFT JOIN register_policies mp ON mp.track = 'machine'
 ),
+several AS (
+    SELECT identity_uid, kind FROM held WHERE pairs AND live IS NOT FALSE GROUP BY identity_uid, kind HAVING count(*) > 1
+),
 siblings AS (
     SELECT identity_uid, kind, count(*) FILTER (live) AS live_count, count(*) FILTER (live IS NULL) AS unclear_count,
            count(*) FILTER (live IS NOT FALSE AND created_at IS NULL) AS undated_count,
            max(created_at) FILTER (live) AS newest_at, arg_max(uid, (created_at, uid)) FILTER (live AND created_at IS NOT NULL) AS newest_uid
-    FROM held WHERE pairs GROUP BY identity_uid, kind HAVING count(*) > 1
-),
--- Idle time of one thing: from its last use, or its creation when it was never used. Unknown use is still no older than creation.
-idle_credentials AS (
-    SELECT uid, CASE last_used_state WHEN 'known' THEN greatest(last_used_at, created_at) WHEN 'never' THEN created_at END AS active_at FROM held
+    FROM held SEMI JOIN several USING (identity_uid, kind) WHERE live IS NOT FALSE GROUP BY identity_uid, kind
 ),
 credential_facts AS (
     SELECT h.uid AS subject, 'credential' AS subject_kind, h.kind, h.provider, h.scope, h.identity_uid AS identity, h.identity_name,
@@ -131,13 +144,15 @@ credential_facts AS (
            h.created_at, h.last_used_at, h.last_used_state, h.expires_at, h.observed_at,
            coalesce(h.unknown['created_at'], CASE WHEN h.created_at IS NULL THEN 'the source does not say when it was created' END) AS created_why,
            coalesce(h.unknown['last_used_at'], h.unknown['last_used_state'],
-                    CASE WHEN h.last_used_state = 'unknown' THEN 'the source does not say when it was last used' END) AS use_why,
+                    CASE WHEN h.last_used_state = 'unknown' THEN 'the source does not say when it was last used'
+                         WHEN h.seen_us < epoch_us(h.as_of) THEN 'whether it was used in the days since the report is not known' END) AS use_why,
            h.unknown['expires_at'] AS expiry_why,
-           h.created_at::DATE AS created_on, i.active_at,
-           CASE h.last_used_state WHEN 'never' THEN 'never used; created ' ELSE 'last used ' END || i.active_at::DATE AS activity,
+           h.created_at::DATE AS created_on, h.active_at,
+           CASE WHEN h.last_used_state = 'never' THEN 'never used; created ' WHEN h.last_used_at < h.created_at THEN 'not used since it was set '
+                ELSE 'last used ' END || h.active_at::DATE AS activity,
            h.expires_at::DATE AS expires_on,
            (epoch_us(h.as_of) - epoch_us(h.created_at)) // 86400000000 AS age_days,
-           (epoch_us(h.as_of) - epoch_us(i.active_at)) // 86400000000 AS idle_days,
+           (epoch_us(h.as_of) - epoch_us(h.active_at)) // 86400000000 AS idle_days,
            (epoch_us(h.as_of) - epoch_us(h.expires_at)) // 86400000000 AS expired_days,
            h.rotate_us // 86400000000 AS rotation_limit_days, h.max_idle_us // 86400000000 AS idle_limit_days,
            h.overlap_us // 86400000000 AS overlap_limit_days, s.newest_at::DATE AS successor_on, s.newest_uid AS successor,
@@ -157,16 +172,12 @@ credential_facts AS (
                 ELSE (epoch_us(h.as_of) - epoch_us(s.newest_at) - h.overlap_us) / 86400e6 END AS days_past_overlap,
            -- use
            h.live AND h.idles AND CASE WHEN h.track IS NULL THEN NULL ELSE h.max_idle_us IS NOT NULL END AS idles,
-           CASE WHEN i.active_at IS NOT NULL
-                THEN (epoch_us(least(h.as_of, coalesce(h.use_seen_to, h.as_of))) - h.grace_us - epoch_us(i.active_at) - h.max_idle_us) / 86400e6
+           CASE WHEN h.active_at IS NOT NULL
+                THEN CASE WHEN h.seen_us > h.idle_from_us OR epoch_us(h.as_of) <= h.idle_from_us THEN (h.seen_us - h.idle_from_us) / 86400e6 END
                 WHEN epoch_us(h.as_of) - epoch_us(h.created_at) <= h.max_idle_us
                 THEN (epoch_us(h.as_of) - epoch_us(h.created_at) - h.max_idle_us) / 86400e6 END AS days_past_idle
-    FROM held h
-    JOIN idle_credentials i ON i.uid = h.uid
+    FROM (SELECT *, epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us FROM held) h
     LEFT JOIN siblings s ON s.identity_uid = h.identity_uid AND s.kind = h.kind
-),
-identity_activity AS (
-    SELECT uid, CASE last_active_state WHEN 'known' THEN greatest(last_active_at, created_at) WHEN 'never' THEN created_at END AS active_at FROM who
 ),
 identity_facts AS (
     SELECT w.uid AS subject, 'identity' AS subject_kind, w.kind, w.provider, w.scope, w.uid AS identity, w.name AS identity_name,
@@ -174,11 +185,12 @@ identity_facts AS (
            w.created_at, w.last_active_at AS last_used_at, w.last_active_state AS last_used_state, w.observed_at,
            coalesce(w.unknown['created_at'], CASE WHEN w.created_at IS NULL THEN 'the source does not say when it was created' END) AS created_why,
            coalesce(w.unknown['last_active_at'], w.unknown['last_active_state'],
-                    CASE WHEN w.last_active_state = 'unknown' THEN 'the source does not say when it was last active' END) AS use_why,
-           w.created_at::DATE AS created_on, a.active_at,
-           CASE w.last_active_state WHEN 'never' THEN 'never used; created ' ELSE 'last used ' END || a.active_at::DATE AS activity,
+                    CASE WHEN w.last_active_state = 'unknown' THEN 'the source does not say when it was last active'
+                         WHEN w.seen_us < epoch_us(w.as_of) THEN 'whether it was used in the days since the report is not known' END) AS use_why,
+           w.created_at::DATE AS created_on, w.active_at,
+           CASE w.last_active_state WHEN 'never' THEN 'never used; created ' ELSE 'last used ' END || w.active_at::DATE AS activity,
            (epoch_us(w.as_of) - epoch_us(w.created_at)) // 86400000000 AS age_days,
-           (epoch_us(w.as_of) - epoch_us(a.active_at)) // 86400000000 AS idle_days,
+           (epoch_us(w.as_of) - epoch_us(w.active_at)) // 86400000000 AS idle_days,
            p.max_idle_us // 86400000000 AS idle_limit_days,
            w.owner_claim, w.backup_owner, w.workload_expires_on, w.contract_ends_on, w.console, w.mfa,
            coalesce(w.unknown['console'], CASE WHEN w.console IS NULL THEN 'the source does not say whether it can log in' END) AS console_why,
@@ -207,16 +219,14 @@ identity_facts AS (
                 WHEN w.unknown['grants'] IS NULL AND coalesce(g.unread_grants, 0) = 0 THEN 0 END AS admin_grants,
            g.admin_roles,
            -- use of an identity that has no credential to judge (a role never has one, so an unread listing of credentials hides nothing)
-           w.ours AND w.enabled AND h.identity_uid IS NULL AND CASE WHEN u.why IS NOT NULL AND w.kind <> 'role' THEN NULL ELSE TRUE END
+           w.ours AND w.enabled AND w.uid NOT IN (SELECT identity_uid FROM credentials WHERE identity_uid IS NOT NULL) AND CASE WHEN u.why IS NOT NULL AND w.kind <> 'role' THEN NULL ELSE TRUE END
                AND CASE WHEN w.track IS NULL THEN NULL ELSE p.max_idle_us IS NOT NULL END AS idles,
            u.why AS credentials_why,
-           CASE WHEN a.active_at IS NOT NULL
-                THEN (epoch_us(least(w.as_of, coalesce(w.use_seen_to, w.as_of))) - p.grace_us - epoch_us(a.active_at) - p.max_idle_us) / 86400e6
+           CASE WHEN w.active_at IS NOT NULL
+                THEN CASE WHEN w.seen_us > w.idle_from_us OR epoch_us(w.as_of) <= w.idle_from_us THEN (w.seen_us - w.idle_from_us) / 86400e6 END
                 WHEN epoch_us(w.as_of) - epoch_us(w.created_at) <= p.max_idle_us
                 THEN (epoch_us(w.as_of) - epoch_us(w.created_at) - p.max_idle_us) / 86400e6 END AS days_past_idle
-    FROM who w
-    JOIN identity_activity a ON a.uid = w.uid
-    LEFT JOIN holders h ON h.identity_uid = w.uid
+    FROM (SELECT who.*, epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us FROM who LEFT JOIN register_policies USING (track)) w
     LEFT JOIN outside o ON o.identity_uid = w.uid
     LEFT JOIN granted g ON g.identity_uid = w.uid
     LEFT JOIN register_policies p ON p.track = w.track

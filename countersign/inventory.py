@@ -70,7 +70,7 @@ class Reading:
     caller: str | None = None
     """Who asked, by the provider's word; None where nothing answered."""
     passed_over: bool = False
-    """True for an export of a scope that a live source read as well: its rows are not in the inventory."""
+    """True for an export of a scope that a live source is there to read: its rows are not in the inventory."""
 
 
 def folder_name(text: str) -> str:
@@ -137,13 +137,14 @@ def unread(scope: Scope, state: CoverageState, operation: str, error: str, start
     return Reading(scope, state, reason=f"{operation}: {error}", coverage=(row,))
 
 
-def collect(readings: Iterable[Reading], work: Path, into: Path) -> tuple[Reading, ...]:
+def collect(readings: Iterable[Reading], work: Path, into: Path, *, live: frozenset[tuple[str, str]] = frozenset()) -> tuple[Reading, ...]:
     """Turn the spooled scopes into one Parquet file a table under `into`; returns the readings, amended where an export was passed over.
 
-    An export (`files`) of a scope that a live source also read is passed over: two views of one account would count twice.
+    An export (`files`) of a scope that a live source reads is passed over, also on a night when that source is refused or left
+    out (`live`: provider and scope): the two name one key differently, so it would count twice, or seem to be gone.
     A row that a provider returned twice (pages shift while they are read) is kept once, the latest.
     """
-    settled = _pass_over_exports(tuple(readings))
+    settled = _pass_over_exports(tuple(readings), live)
     into.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as db:
         db.execute(
@@ -195,12 +196,8 @@ def collect(readings: Iterable[Reading], work: Path, into: Path) -> tuple[Readin
     return settled
 
 
-def _pass_over_exports(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-    live = {
-        (reading.scope.provider, reading.scope.name)
-        for reading in readings
-        if not reading.scope.detail.get("export") and reading.identities
-    }
+def _pass_over_exports(readings: tuple[Reading, ...], live: frozenset[tuple[str, str]]) -> tuple[Reading, ...]:
+    live |= {(reading.scope.provider, reading.scope.name) for reading in readings if not reading.scope.detail.get("export")}
     kept = []
     for reading in readings:
         if reading.scope.detail.get("export") and (reading.scope.provider, reading.scope.name) in live:

@@ -136,7 +136,8 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
     _keep_sources(db, expectations)
     for index, e in enumerate(expectations):
         facts = ", ".join(f"'{name}': {_shown(name, columns)}" for name in e.shows)
-        stable = [name for name in e.shows if not name.endswith("_days") or name.endswith("_limit_days")]
+        # What moves by itself every night, ages and the last use of what is in use, is no news.
+        stable = [name for name in e.shows if name != "last_used_at" and (not name.endswith("_days") or name.endswith("_limit_days"))]
         digest = "concat_ws('|', " + ", ".join(f"coalesce({_shown(name, columns)}::VARCHAR, '-')" for name in stable) + ")"
         reason = ", ".join(_told(text) if is_fact else _text(text) for text, is_fact in e.reason_parts())
         query = f"""

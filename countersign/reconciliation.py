@@ -173,7 +173,8 @@ class Reconciliation:
     def judge(self, readings: Iterable[Reading]) -> Judged:
         """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
         inventory = self.folder / "inventory"
-        settled = collect(readings, self.work, inventory)
+        live = frozenset(("aws", account) for source in self.programme.sources if source.provider == "aws" for account in source.accounts)
+        settled = collect(readings, self.work, inventory, live=live)
         self.tell("judging")
         tables = register_tables(self.programme, self.as_of)
         write_register(tables, inventory)
@@ -187,8 +188,9 @@ class Reconciliation:
     def plan(self, judged: Judged) -> Planned:
         """Decide what changes in the ledger and at the desk; writes only into the staged evidence."""
         known = self.state.known()
-        failing = findings_file.failing(judged.database, self.programme.register)
-        unknown = findings_file.unknown(judged.database, [row for row in known.values() if row.state != "resolved"])
+        standing = [row for row in known.values() if row.state != "resolved"]
+        failing = findings_file.failing(judged.database, self.programme.register, standing)
+        unknown = findings_file.unknown(judged.database, standing)
         seen = _seen(judged.readings)
         controls = frozenset(result.id for result in judged.judgement.results)
         found = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))
@@ -369,19 +371,23 @@ def reconcile(
     with Reconciliation(programme, as_of=as_of, slot=slot, only=only, tell=tell) as run:
         if run.earlier is not None:
             return run.earlier
-        scopes, lost = run.scopes()
-
-        def read(scope: Scope) -> Reading:
-            try:
-                return run.read(scope)
-            except Exception as error:  # noqa: BLE001 - whatever one source does, the others go on
-                return run.settle(scope, error)
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            readings = (*lost, *pool.map(read, scopes))
-        judged = run.judge(readings)
+        judged = run.judge(read_all(run))
         planned = run.plan(judged)
         return run.record(judged, planned, run.act(planned))
+
+
+def read_all(run: Reconciliation) -> tuple[Reading, ...]:
+    """Read every scope in a few threads; a scope that cannot be read becomes a reading that says so."""
+    scopes, lost = run.scopes()
+
+    def read(scope: Scope) -> Reading:
+        try:
+            return run.read(scope)
+        except Exception as error:  # noqa: BLE001 - whatever one source does, the others go on
+            return run.settle(scope, error)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return (*lost, *pool.map(read, scopes))
 
 
 def _seen(readings: Iterable[Reading]) -> Seen:

@@ -21,17 +21,14 @@ EXIT_FINE, EXIT_ACT, EXIT_USAGE, EXIT_PARTIAL, EXIT_FAILED = range(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """One finished run."""
+class Outcome:
+    """What a run comes to."""
 
     run: str
     kind: str
     slot: str
     state: State
     as_of: datetime
-    evidence: Path
-    """Folder of the sealed run."""
-    statement_digest: str
     sources: Sequence[Mapping[str, object]]
     """As `sources` gives them."""
     controls: Sequence[Mapping[str, object]]
@@ -44,8 +41,6 @@ class RunResult:
     """Why nothing was acted on although everything was judged; None: it was."""
     errors: tuple[str, ...] = ()
     """Tickets that could not be written; they are tried again by the next run."""
-    repeated: bool = False
-    """True when the slot had its run already and this is that run's result."""
 
     @property
     def exit_code(self) -> int:
@@ -55,6 +50,25 @@ class RunResult:
         if self.state == "partial":
             return EXIT_PARTIAL
         return EXIT_ACT if self.findings.get("open") or self.errors else EXIT_FINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult(Outcome):
+    """One finished run."""
+
+    evidence: Path
+    """Folder of the sealed run."""
+    statement_digest: str
+    repeated: bool = False
+    """True when the slot had its run already and this is that run's result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal(Outcome):
+    """What a run would come to; nothing of it is on file, and findings and tickets are as they would be."""
+
+    staged: Path
+    """Folder with what would be sealed; it goes when the rehearsal ends."""
 
 
 def state_of(readings: tuple[Reading, ...]) -> State:
@@ -80,7 +94,7 @@ def sources(readings: tuple[Reading, ...]) -> list[dict[str, object]]:
                     "state": reading.state,
                     "identities": reading.identities,
                     "credentials": reading.credentials,
-                    "reason": "the same scope was read live; this export was passed over" if reading.passed_over else reading.reason,
+                    "reason": "a live source reads this scope; the export was passed over" if reading.passed_over else reading.reason,
                 }
                 for reading in scopes
             ],
@@ -108,23 +122,25 @@ def controls(results: tuple[ControlResult, ...]) -> list[dict[str, object]]:
     ]
 
 
-def to_json(result: RunResult) -> dict[str, object]:
+def to_json(result: Outcome, *, dry_run: bool = False) -> dict[str, object]:
     """Return the document that `countersign reconcile --json` prints (docs/operations.md)."""
+    sealed = result if isinstance(result, RunResult) else None
     return {
         "run": result.run,
         "kind": result.kind,
         "slot": result.slot,
         "state": result.state,
         "as_of": stamp(result.as_of),
-        "evidence": str(result.evidence),
-        "statement_digest": result.statement_digest,
+        "dry_run": dry_run,
+        "evidence": None if sealed is None else str(sealed.evidence),
+        "statement_digest": None if sealed is None else sealed.statement_digest,
         "sources": list(result.sources),
         "controls": list(result.controls),
         "findings": dict(result.findings),
         "tickets": dict(result.tickets),
         "guard": result.guard,
         "errors": list(result.errors),
-        "repeated": result.repeated,
+        "repeated": sealed is not None and sealed.repeated,
     }
 
 

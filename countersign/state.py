@@ -147,6 +147,13 @@ class State:
             connection.execute(sa.insert(runs).values({name: getattr(fresh, name) for name in Run.__slots__}))
         return Claim("claimed", fresh)
 
+    def sound_run(self, customer: str, kind: str, slot: str) -> Run | None:
+        """Return the sound run that a slot has had; None: the slot is free, or its run is not over."""
+        mine = (runs.c.customer == customer) & (runs.c.kind == kind) & (runs.c.slot == slot)
+        with self.engine.connect() as connection:
+            row = connection.execute(sa.select(runs).where(mine, runs.c.state.in_(("complete", "partial")))).first()
+        return None if row is None else Run(**row._mapping)  # noqa: SLF001  (as above)
+
     def finish_run(self, run: str, state: RunState, *, now: datetime, evidence: str | None, statement_digest: str | None) -> None:
         """Record how a run ended and where its evidence is."""
         values = {"state": state, "finished": now, "evidence": evidence, "statement_digest": statement_digest}

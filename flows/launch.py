@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from countersign import run_evidence
@@ -39,9 +40,11 @@ def nightly(programme: Programme, *, slot: str, as_of: datetime | None = None, o
         os.environ.setdefault(name, value)
     from flows.nightly_reconciliation import nightly_reconciliation
 
+    with State(programme.state) as ledger:
+        had = ledger.sound_run(programme.customer, KIND, slot) is not None
     state = nightly_reconciliation(str(programme.folder), as_of=as_of, sources=list(only), slot=slot, return_state=True)
     with State(programme.state) as ledger:
         run = next((row for row in ledger.runs() if row.kind == KIND and row.slot == slot and row.evidence is not None), None)
     if run is None or run.state == "running" or not run_evidence.was_judged(programme.evidence.store, run):
         raise CountersignError(f"the flow run ended {state.name} and judged nothing: {state.message}", fix="see `countersign runs`")
-    return run_evidence.earlier(programme.evidence.store, run)
+    return replace(run_evidence.earlier(programme.evidence.store, run), repeated=had)

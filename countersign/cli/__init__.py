@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import countersign
-from countersign.cli import demo, doctor, look, programme, register, run, show, verify
+from countersign.cli import demo, doctor, look, programme, register, run, show, tickets, verify
 from countersign.errors import CountersignError
 from countersign.results import EXIT_FAILED, EXIT_USAGE
 
@@ -27,6 +27,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Set up", "doctor", doctor.doctor, "countersign doctor -p northwind"),
     ("Every night", "reconcile", run.reconcile, "countersign reconcile -p northwind --source aws"),
     ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
+    ("Every night", "tickets", tickets.tickets, "countersign tickets -p northwind --partner acme --state open"),
     ("Every night", "runs", look.runs, "countersign runs -p northwind"),
     ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
 )

@@ -90,8 +90,8 @@ def sandbox(
                     "",
                     "In another terminal, in the same folder as here:",
                     f"  set -a; . {show.path(file)}; set +a      # credentials of the sandbox, and of nothing else",
-                    f"  countersign doctor -p {show.path(folder)}",
-                    f"  countersign reconcile -p {show.path(folder)}",
+                    f"  {show.program()} doctor -p {show.path(folder)}",
+                    f"  {show.program()} reconcile -p {show.path(folder)}",
                     "",
                     "Ctrl-C stops the clouds.",
                 )
@@ -170,18 +170,19 @@ def _say_what_to_look_at(programme: "Programme", result: "RunResult", folder: Pa
     from countersign.cli.summary import summary, verify_command
 
     summary(programme, result)
-    there = show.path(folder)
+    there, program = show.path(folder), show.program()
     if result.state == "partial":
         show.out("", "Partial is the point: one account refuses to be read, and Countersign says so instead of passing it.")
     show.out(
         "",
         "What to try next (the clouds are stopped; what the run left is on disk):",
-        f"  countersign findings -p {there} --partner corvid",
-        f"  countersign findings -p {there} --control rotation-age --json",
+        f"  {program} findings -p {there} --partner corvid",
+        f"  {program} tickets -p {there}",
+        f"  {program} findings -p {there} --control rotation-age --json",
         f"  {verify_command(programme, result)}",
-        f"  countersign register check -p {there}",
+        f"  {program} register check -p {there}",
         f"  open {show.path(result.evidence / 'report.html')} in a browser",
-        "  countersign sandbox      # the same clouds, kept running, to reconcile again",
+        f"  {program} sandbox      # the same clouds, kept running, to reconcile again",
     )
     if not kept:
         show.out(f"  rm -r {there}      # when you are done (demo --keep DIR puts it where you want it)")

@@ -55,7 +55,7 @@ def _try(programme: "Programme", now: datetime) -> Iterator[Tried]:
     from countersign.cli.register import problems
 
     broken = len(problems(programme))
-    detail = "it holds" if not broken else f"{broken} {'problem' if broken == 1 else 'problems'}: countersign register check"
+    detail = "it holds" if not broken else f"{broken} {'problem' if broken == 1 else 'problems'}: {show.program()} register check"
     yield Tried("programme", "register", "check", not broken, detail)
     yield _key(programme)
     yield _store(programme)

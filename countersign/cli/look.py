@@ -49,7 +49,7 @@ def findings(  # noqa: PLR0913 - one parameter for each option
     from countersign.programme import load
 
     loaded = load(programme)
-    _check_names(loaded, control, partner)
+    check_names(loaded, control, partner)
     ran = on_file.newest(loaded, run)
     latest = on_file.runs(loaded)[0]
     assert ran.folder is not None
@@ -80,7 +80,7 @@ def runs(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
     if as_json:
         show.document([on_file.run_json(ran) for ran in every])
     elif not every:
-        show.out("There is no run on file yet. Start one: countersign reconcile")
+        show.out(f"There is no run on file yet. Start one: {show.program()} reconcile -p {show.path(programme)}")
     else:
         show.out(show.table(("run", "as of", "state", "new", "open", "evidence", ""), map(_run_row, every), numbers=("new", "open")))
     return EXIT_FINE
@@ -135,7 +135,7 @@ def _wanted(row: "Mapping[str, Any]", control: str | None, partner: str | None, 
     return row["unobserved_since"] is not None if state is Standing.UNOBSERVED else bool(row["state"] == state.value)
 
 
-def _check_names(programme: "Programme", control: str | None, partner: str | None) -> None:
+def check_names(programme: "Programme", control: str | None, partner: str | None) -> None:
     """Refuse a control or partner that does not exist: an empty list would look like good news."""
     from countersign.cli.on_file import NotOnFileError
     from countersign.expectation import expectations

@@ -53,7 +53,7 @@ class Ran:
 
 def runs(programme: Programme) -> tuple[Ran, ...]:
     """List all runs, latest first. Raises CountersignError when the ledger or the evidence folder cannot be read."""
-    if _is_new(programme):
+    if is_new(programme):
         return ()
     with State(programme.state) as state:
         rows = state.runs()
@@ -120,7 +120,7 @@ def standing(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     return (row for row in rows if row["state"] == "open")
 
 
-def _is_new(programme: Programme) -> bool:
+def is_new(programme: Programme) -> bool:
     """Whether no run ever made the ledger: looking at it would make it."""
     scheme, _, rest = programme.state.partition(":///")
     return scheme == "sqlite" and not Path(rest.partition("?")[0]).exists()

@@ -27,14 +27,14 @@ def init(
     if as_json:
         show.document({"programme": folder.absolute(), "files": [file.absolute() for file in files]})
         return EXIT_FINE
-    there = show.path(folder)
+    there, program = show.path(folder), show.program()
     show.out(
         f"Wrote {len(files)} files into {there}. What comes next:",
         f"  edit {there}/register/customer.yaml, and the partner and workload beside it: they are examples",
-        f"  countersign register check -p {there}",
+        f"  {program} register check -p {there}",
         f"  put exports into {there}/exports/, or name your accounts in {there}/countersign.yaml; then",
-        f"  countersign doctor -p {there}",
-        f"  countersign reconcile -p {there}",
+        f"  {program} doctor -p {there}",
+        f"  {program} reconcile -p {there}",
     )
     return EXIT_FINE
 

@@ -2,8 +2,7 @@
 
 import logging
 import os
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +39,9 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
     slot: Annotated[
         str | None, typer.Option(metavar="SLOT", help="What this is the run of, such as a date; a slot that had its run is not run again.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read, judge and plan, say what a run would do, and write nothing; not through Prefect.")
+    ] = False,
     programme: ProgrammeFolder = HERE,
     as_json: AsJson = False,
 ) -> int:
@@ -49,6 +51,8 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
     """
     from countersign.programme import load
 
+    if dry_run and prefect:
+        raise UsageError("a dry run does not go through Prefect", fix="leave out --prefect")
     when = None if as_of is None else _instant(as_of)
     loaded = load(programme)
     only = tuple(source or ())
@@ -57,6 +61,8 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
         known = ", ".join(each.name for each in loaded.sources)
         raise UsageError(f"there is no source called {', '.join(missing)}", fix=f"use one of: {known}")
     try:
+        if dry_run:
+            return _rehearse(loaded, when, slot, only, as_json=as_json)
         with show.progress(f"reconciling {loaded.customer}") as tell:
             if prefect or os.environ.get("PREFECT_API_URL"):
                 result = through_prefect(loaded, slot=slot, as_of=when, only=only, tell=tell)
@@ -65,12 +71,31 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
 
                 result = directly(loaded, when, slot=slot, only=only, tell=tell)
     except KeyboardInterrupt:
+        if dry_run:
+            return interrupted("nothing was written", "start it again when you like", as_json=as_json)
         return interrupted(
             "what was read until then is on file as a failed run, or the next run puts it there",
             f"countersign runs -p {show.path(programme)}",
             as_json=as_json,
         )
     report(loaded, result, as_json=as_json)
+    return result.exit_code
+
+
+def _rehearse(programme: "Programme", as_of: datetime | None, slot: str | None, only: "Sequence[str]", *, as_json: bool) -> int:
+    from countersign.rehearsal import rehearse
+
+    with ExitStack() as stack:
+        with show.progress(f"rehearsing {programme.customer}") as tell:
+            stage, result = stack.enter_context(rehearse(programme, as_of, slot=slot, only=only, tell=tell))
+        if as_json:
+            from countersign.results import to_json
+
+            show.document(to_json(result, dry_run=True))
+        else:
+            from countersign.cli.summary import rehearsed
+
+            rehearsed(stage, result)
     return result.exit_code
 
 
@@ -111,10 +136,7 @@ def through_prefect(
 
     del nightly_reconciliation  # imported because Prefect sets up its loggers then
     with _told(tell):
-        if slot is not None:
-            return launch.nightly(programme, slot=slot, as_of=as_of, only=only)
-        result = launch.nightly(programme, slot=f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
-        return replace(result, repeated=False)  # nobody can have run this slot before
+        return launch.nightly(programme, slot=slot or f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
 
 
 class _Teller(logging.Handler):

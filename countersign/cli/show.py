@@ -6,9 +6,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
+import sysconfig
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -143,6 +146,22 @@ def path(where: Path) -> str:
     here = Path.cwd()
     absolute = where if where.is_absolute() else here / where
     return shlex.quote(clean(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute))
+
+
+@cache
+def program() -> str:
+    """Return this program as it is started from a shell here, since what is suggested has to work when it is copied."""
+    script = Path(sysconfig.get_path("scripts")) / "countersign"
+    found = shutil.which("countersign")
+    if found is not None and script.exists() and script.samefile(found):
+        return "countersign"
+    running = Path(sys.argv[0])
+    if running.name == "countersign" and running.is_file():
+        said = path(running)
+        return said if "/" in said else f"./{said}"  # a shell looks up a bare name on PATH only
+    found = shutil.which("python")
+    ours = found is not None and Path(found).absolute() == Path(sys.executable)
+    return f"{'python' if ours else path(Path(sys.executable))} -m countersign"
 
 
 def _console(stream: TextIO) -> Console:

@@ -9,17 +9,26 @@ from rich.text import Text
 from countersign.cli import look, on_file, show
 from countersign.evidence import signer
 from countersign.findings_file import NAME as FINDINGS
+from countersign.results import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from countersign.programme import Programme
-    from countersign.results import RunResult
+    from countersign.results import Outcome, Rehearsal
 
 WORST = 5
 _FINDINGS = ("open", "new", "reopened", "resolved", "excepted", "unobserved")
 _TICKETS = ("created", "updated", "reopened", "closed", "unchanged", "rolled-up", "failed")
+_WOULD = {
+    "created": "create {}",
+    "updated": "update {}",
+    "reopened": "reopen {}",
+    "closed": "close {}",
+    "unchanged": "leave {} unchanged",
+    "rolled-up": "roll up {}",
+}
 _WORDS = {
     "complete": "everything that should be read was read",
     "partial": "some of it could not be read: what is not seen is neither passed nor closed",
@@ -29,29 +38,48 @@ _WORDS = {
 
 def summary(programme: Programme, result: RunResult) -> None:
     """Print the summary of a run on standard output."""
-    show.out(show.text(f"Run {result.run} of {programme.register.customer.name}, as of {show.clean(result.as_of)}", "bold"))
-    show.out(Text.assemble("State: ", show.text(result.state), f", {_WORDS[result.state]}."))
-    if result.repeated:
-        show.out(show.text(f"Slot {result.slot} had its run already; this is that run's result."))
-    if result.guard is not None:
-        show.out(show.text(f"Stopped: {result.guard}. The scan looks wrong, so findings and tickets were left as they were."))
-    sources: Any = result.sources
-    counts = ("identities", "credentials")
-    show.out("", show.table(("source", "scope", "state", *counts, ""), _scopes(programme, sources), numbers=counts))
-    numbers = ("judged", "passed", "failed", "excepted", "unknown")
-    show.out("", show.table(("control", "verdict", *numbers), map(_control, result.controls), numbers=numbers))
-    _worst(programme, result)
-    show.out("", f"Findings: {_counts(result.findings, _FINDINGS)}", f"Tickets:  {_counts(result.tickets, _TICKETS)}")
+    _read_and_judged(programme, result, f"Run {result.run} of", "were left as they were")
+    _worst(programme, result.evidence, result)
+    tickets = _counts(result.tickets, _TICKETS)
+    if any(result.tickets.values()):
+        tickets += f", at the local desk: {show.program()} tickets -p {show.path(programme.folder)}"
+    show.out("", f"Findings: {_counts(result.findings, _FINDINGS)}", f"Tickets:  {tickets}")
     for error in result.errors:
         show.out(show.text(f"  not written, the next run tries again: {error}"))
     show.out(f"Evidence: {show.path(result.evidence)}", f"Report:   {show.path(result.evidence / 'report.html')}")
     show.out(f"Check it: {verify_command(programme, result)}")
 
 
+def rehearsed(programme: Programme, result: Rehearsal | RunResult) -> None:
+    """Print what a run would come to on standard output; a RunResult where its slot had its run already."""
+    show.out(show.text("Dry run: nothing was written.", "bold"))
+    if isinstance(result, RunResult):
+        summary(programme, result)
+        return
+    _read_and_judged(programme, result, "A run of", "would be left as they are")
+    _worst(programme, result.staged, result)
+    would = ", ".join(word.format(result.tickets[name]) for name, word in _WOULD.items() if result.tickets.get(name))
+    show.out("", f"Findings: would be {_counts(result.findings, _FINDINGS)}", f"Tickets:  would {would}" if would else "Tickets:  none")
+
+
+def _read_and_judged(programme: Programme, result: Outcome, what: str, left: str) -> None:
+    show.out(show.text(f"{what} {programme.register.customer.name}, as of {show.clean(result.as_of)}", "bold"))
+    show.out(Text.assemble("State: ", show.text(result.state), f", {_WORDS[result.state]}."))
+    if isinstance(result, RunResult) and result.repeated:
+        show.out(show.text(f"Slot {result.slot} had its run already; this is that run's result."))
+    if result.guard is not None:
+        show.out(show.text(f"Stopped: {result.guard}. The scan looks wrong, so findings and tickets {left}."))
+    sources: Any = result.sources
+    counts = ("identities", "credentials")
+    show.out("", show.table(("source", "scope", "state", *counts, ""), _scopes(programme, sources), numbers=counts))
+    numbers = ("judged", "passed", "failed", "excepted", "unknown")
+    show.out("", show.table(("control", "verdict", *numbers), map(_control, result.controls), numbers=numbers))
+
+
 def verify_command(programme: Programme, result: RunResult) -> str:
     """Return the command that checks the whole chain up to this run."""
     store, head = show.path(programme.evidence.store), result.statement_digest
-    return f"countersign verify {store} --key {show.path(public_key(programme))} --expect-head {head}"
+    return f"{show.program()} verify {store} --key {show.path(public_key(programme))} --expect-head {head}"
 
 
 def public_key(programme: Programme) -> Path:
@@ -74,10 +102,10 @@ def _control(control: Mapping[str, Any]) -> tuple[object, ...]:
     return (control["id"], control["verdict"], population, control["passed"], control["failed"], control["excepted"], share)
 
 
-def _worst(programme: Programme, result: RunResult) -> None:
-    if result.guard is not None or not (result.evidence / FINDINGS).exists():
+def _worst(programme: Programme, folder: Path, result: Outcome) -> None:
+    if result.guard is not None or not (folder / FINDINGS).exists():
         return
-    rows = on_file.findings(programme, result.evidence, lambda row: row["state"] == "open")
+    rows = on_file.findings(programme, folder, lambda row: row["state"] == "open")
     if rows:
         show.out("", show.text(f"Worst findings ({min(WORST, len(rows))} of {len(rows)})", "bold"), *look.listing(rows[:WORST]))
 

@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
-import yaml
+from others_programme import (
+    BLIND,
+    DARK,
+    EXTERNAL_ID,
+    MAIN,
+    MUTE,
+    ORBIT,
+    PAPER,
+    PAPER_KEYS,
+    READER,
+    SIDE,
+    SISTER,
+    STRANGER,
+    Entry,
+    Programme,
+)
 
 from connectors.vault.permissions import policy_hcl
-from countersign.evidence import signer
 from sandbox.aws import CALLER_ACCOUNT, trust, trust_issuer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandbox.aws import SandboxAccount, SandboxAws
     from sandbox.vault import SandboxVault
 
-MAIN, SIDE, DARK, BLIND, MUTE, PAPER = (f"21000000000{number}" for number in range(1, 7))
-"""MAIN and SIDE are read whole, DARK not at all, BLIND without its credential report, MUTE without key ids, PAPER from a file."""
-SISTER = "210000000009"
-"""The customer's own, and read by nobody."""
-ORBIT, STRANGER = "310000000001", "910000000001"
-ZONE = ZoneInfo("America/New_York")
-READER = "inventory/kestrel-reader"
-EXTERNAL_ID = "kestrel-42"
-CONTROLS = (
-    "contract-ended", "credential-expiry", "expired-but-enabled", "expiry-declared", "human-mfa", "inactive", "named-owner", "over-privileged",
-    "overlap-too-long", "owner-live", "rotation-age", "source-unobserved", "unconditioned-trust", "unknown-third-party", "workload-registered",
-)  # fmt: skip
 STAR = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*:*", "Resource": "*"}}
 STAR_FROM_OFFICE = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}],
 }
 ROOT_POLICY = 'path "*" {\n  capabilities = ["create", "read", "update", "delete", "list", "sudo"]\n}\n'
-Entry = dict[str, Any]
 
 
 class Estate:
@@ -82,13 +77,17 @@ class Estate:
         self.wanted |= {(control, subject) for control in broken}
         return subject
 
-    def key(self, account: SandboxAccount, user: str, age: timedelta, *broken: str, used: timedelta | None = None, active: bool = True) -> str:
+    def key(
+        self, account: SandboxAccount, user: str, age: timedelta, *broken: str, used: timedelta | None = None, active: bool = True
+    ) -> str:
         last_used = None if used is None else self.now - used
         subject = f"aws:{account.number}:access-key/{account.key(user, self.now - age, last_used=last_used, active=active)}"
         self.wanted |= {(control, subject) for control in broken}
         return subject
 
-    def role(self, account: SandboxAccount, name: str, policy: Any, *broken: str, age: float = 400, used: float | None = 3, **facets: Any) -> str:
+    def role(
+        self, account: SandboxAccount, name: str, policy: Any, *broken: str, age: float = 400, used: float | None = 3, **facets: Any
+    ) -> str:
         last_used = None if used is None else self.ago(used)
         subject = f"aws:{account.number}:role/{account.role(name, policy, self.ago(age), last_used=last_used, **facets)}"
         self.names[name] = subject
@@ -96,13 +95,18 @@ class Estate:
         return subject
 
     def _main(self, main: SandboxAccount) -> None:
+        today = self.programme.today
+
         def job(name: str) -> str:
             self.user(main, name)
             return name
 
         self.key(main, job("svc-old-never"), timedelta(200), "rotation-age", "inactive")
         self.key(main, job("svc-new-unused"), timedelta(1))
-        keys = [self.key(main, job("svc-twins"), timedelta(60), used=timedelta(hours=3)), self.key(main, "svc-twins", timedelta(60), "inactive")]
+        keys = [
+            self.key(main, job("svc-twins"), timedelta(60), used=timedelta(hours=3)),
+            self.key(main, "svc-twins", timedelta(60), "inactive"),
+        ]
         self.wanted.add(("overlap-too-long", min(keys)))
         self.key(main, job("svc-slots"), timedelta(300), used=timedelta(290), active=False)
         self.key(main, "svc-slots", timedelta(80), "inactive", used=timedelta(50))
@@ -120,23 +124,26 @@ class Estate:
         self.key(main, job("svc-switched-off"), timedelta(500), active=False)
         self.user(main, "deep", path="/a/very/deep/path/")
         self.key(main, "deep", timedelta(10), used=hour)
-        for number, (verdict, changes) in enumerate((
-            ("accepted", {}), ("expired", {"expires": self.today - timedelta(1)}), ("last day", {"expires": self.today}),
+        claims: tuple[tuple[str, Entry], ...] = (
+            ("accepted", {}), ("expired", {"expires": today - timedelta(1)}), ("last day", {"expires": today}),
             ("by the requester", {"requested_by": "ana"}), ("by the partner", {"approved_by": "orbit/pavel"}), ("by a leaver", {"approved_by": "lee"}),
             ("by somebody not accountable", {"approved_by": "bo"}),
-        )):  # fmt: skip
+        )  # fmt: skip
+        for number, (verdict, changes) in enumerate(claims):
             subject = self.key(main, job(f"svc-accepted-{number}"), timedelta(120), "rotation-age", used=hour)
             if verdict in ("accepted", "last day"):
                 self.excepted.add(("rotation-age", subject))
             self.exceptions.append({
                 "exception": f"EX-{number}", "control": "rotation-age", "subject": subject, "reason": verdict, "compensating_control": "an allow-list",
-                "exit_criteria": "the vendor rotates", "requested_by": "bo", "approved_by": "ana", "expires": self.today + timedelta(30), **changes,
+                "exit_criteria": "the vendor rotates", "requested_by": "bo", "approved_by": "ana", "expires": today + timedelta(30), **changes,
             })  # fmt: skip
 
     def _attribution(self, main: SandboxAccount) -> None:
         nobody, foreign = ("named-owner",), ("named-owner", "workload-registered")
         self.user(main, "lonely-tool", *nobody, tags={"owner": "ana", "Owner": "ana"})
-        self.user(main, "=cmd+calc@x", *nobody, tags={"note": "<script>alert(1)</script>", "formula": '=HYPERLINK("http://evil")', "empty": ""})
+        self.user(
+            main, "=cmd+calc@x", *nobody, tags={"note": "<script>alert(1)</script>", "formula": '=HYPERLINK("http://evil")', "empty": ""}
+        )
         self.user(main, "ghost-job", "named-owner", "owner-live")
         self.user(main, "puppet-job", "named-owner", "owner-live")
         self.user(main, "leaver-job", "owner-live")
@@ -196,7 +203,9 @@ class Estate:
 
     def _trusts(self, side: SandboxAccount) -> None:
         loose, strange = "unconditioned-trust", "unknown-third-party"
-        github = trust_issuer(SIDE, "token.actions.githubusercontent.com", {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}})
+        github = trust_issuer(
+            SIDE, "token.actions.githubusercontent.com", {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}
+        )
         orbit_ci = trust_issuer(SIDE, "ci.orbit.example", {"StringLike": {"ci.orbit.example:sub": "repo:kestrel/*"}})
         wide = trust(ORBIT)
         wide["Statement"][0]["Condition"] = {"StringLike": {"sts:ExternalId": "*"}}
@@ -206,8 +215,20 @@ class Estate:
         both["Statement"] += trust(f"arn:aws:iam::{ORBIT}:role/deploy")["Statement"]
         refused = trust(STRANGER)
         refused["Statement"][0]["Effect"] = "Deny"
-        saml: Entry = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"Federated": f"arn:aws:iam::{SIDE}:saml-provider/okta"}, "Action": "sts:AssumeRoleWithSAML"}}
-        service: Entry = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}, "Action": "sts:AssumeRole"}]}
+        saml: Entry = {
+            "Version": "2012-10-17",
+            "Statement": {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{SIDE}:saml-provider/okta"},
+                "Action": "sts:AssumeRoleWithSAML",
+            },
+        }
+        service: Entry = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}, "Action": "sts:AssumeRole"}
+            ],
+        }
         ours: Entry = trust("*")
         ours["Statement"][0]["Condition"] = {"StringEquals": {"aws:PrincipalOrgID": "o-kestrel0001"}}
         self.role(side, "r-sister", trust(f"arn:aws:iam::{SISTER}:root"))
@@ -232,7 +253,15 @@ class Estate:
         self.role(side, "r-never-10", service, age=10, used=None)
         self.role(side, "r-never-500", service, "inactive", age=500, used=None)
         self.role(side, "r-used-46", service, "inactive", used=46)
-        self.role(side, "AWSServiceRoleForSupport", service, age=900, used=None, path="/aws-service-role/support.amazonaws.com/", policies=("AdministratorAccess",))
+        self.role(
+            side,
+            "AWSServiceRoleForSupport",
+            service,
+            age=900,
+            used=None,
+            path="/aws-service-role/support.amazonaws.com/",
+            policies=("AdministratorAccess",),
+        )
         self.role(side, "bridge", trust(ORBIT, external_id="x"), "named-owner", "workload-registered")
         born = self.ago(400)
         side.root(mfa=True, password_last_used=self.ago(5), keys=((born, None),))
@@ -240,7 +269,12 @@ class Estate:
         self.wanted |= {("rotation-age", key), ("inactive", key)}
 
     def _half_read(self) -> None:
-        for operation in ("iam:GetAccountAuthorizationDetails", "iam:GenerateCredentialReport", "iam:GetCredentialReport", "iam:GetAccountSummary"):
+        for operation in (
+            "iam:GetAccountAuthorizationDetails",
+            "iam:GenerateCredentialReport",
+            "iam:GetCredentialReport",
+            "iam:GetAccountSummary",
+        ):
             self.aws.deny(DARK, operation)
         dark = self.aws.account(DARK)
         dark.user("mainframe", self.ago(1900), policies=("AdministratorAccess",))
@@ -262,9 +296,9 @@ class Estate:
         self.wanted.add(("rotation-age", f"aws:{MUTE}:access-key/{subject.rpartition('/')[2]}@{born:%Y%m%dT%H%M%SZ}"))
 
         self.wanted |= {("source-unobserved", f"aws:{number}:source/cloud") for number in (DARK, BLIND, MUTE)}
-        for name, born, used in (("svc-paper-old", self.ago(95), self.ago(2)), ("svc-paper-new", self.ago(3), None)):
-            if name == "svc-paper-old":
-                self.wanted.add(("rotation-age", f"aws:{PAPER}:access-key/{name}@{born:%Y%m%dT%H%M%SZ}"))
+        for name, age, _ in PAPER_KEYS:
+            if age > 90:
+                self.wanted.add(("rotation-age", f"aws:{PAPER}:access-key/{name}@{self.ago(age):%Y%m%dT%H%M%SZ}"))
 
     def _vaults(self) -> None:
         vault = self.vault
@@ -303,104 +337,10 @@ class Estate:
             accessor = vault.client(token=token).auth.token.lookup_self()["data"]["accessor"]
             self.wanted |= {(control, f"vault:safe:token/{accessor}") for control in broken}
 
-    # --- the programme folder ---
-
-    @property
-    def today(self) -> date:
-        """The day in the customer's time zone."""
-        return self.now.astimezone(ZONE).date()
-
     @property
     def environment(self) -> dict[str, str]:
         return {**self.aws.environment, "VAULT_TOKEN": self.token}
 
-    def write(self, folder: Path) -> Path:
-        """Write a programme folder that reads the estate; it may be written many times."""
-        folder.mkdir(parents=True)
-        signer.keygen(folder / "keys" / "evidence.pem")
-        aws = {"name": "cloud", "provider": "aws", "accounts": [MAIN, SIDE, DARK, BLIND, MUTE], "regions": ["us-east-1"], "role": READER,
-               "external_id": EXTERNAL_ID, "endpoint": self.aws.endpoint}  # fmt: skip
-        safe = {"name": "safe", "provider": "vault", "address": self.vault.address, "namespaces": ["team"], "auth": {"method": "token"}}
-        _yaml(folder / "countersign.yaml", {
-            "customer": "kestrel", "state": "sqlite:///state.db",
-            "evidence": {"store": "evidence/", "signer": "file:keys/evidence.pem", "retention": "P7Y"},
-            "sources": [aws, safe, {"name": "paper", "provider": "files", "path": "exports/"}],
-        })  # fmt: skip
-        register = folder / "register"
-        _yaml(register / "customer.yaml", {
-            "customer": {"id": "kestrel", "name": "Kestrel Bank", "timezone": str(ZONE)},
-            "footprint": {"aws_accounts": [SISTER, CALLER_ACCOUNT, PAPER]},
-            "people": [{"id": "ana", "name": "Ana", "active": True}, {"id": "bo", "name": "Bo", "active": True}, {"id": "lee", "name": "Lee", "active": False}],
-            "external_people": [{"partner": "orbit"}],
-            "policies": {
-                "human": {"max_idle": "P90D", "mfa": "required"},
-                "machine": {"max_idle": "P45D", "rotate_within": {"aws_access_key": "P90D", "vault_secret_id": "P30D"}, "overlap": "P7D"},
-            },
-        })  # fmt: skip
-        day = timedelta(1)
-        self._partner(register, "orbit", self.today + 200 * day, {"aws_accounts": [ORBIT], "oidc_issuers": ["https://ci.orbit.example"], "email_domains": ["orbit.example"], "name_patterns": ["orbit-*"], "tags": {"vendor": "orbit"}})
-        self._partner(register, "zephyr", self.today, {"name_patterns": ["zephyr-*"], "tags": {"vendor": "zephyr"}})
-        self._partner(register, "mistral", self.today - day, {"name_patterns": ["mistral-*"]})
-        for control in CONTROLS:
-            step = {"R": "bo", "A": "ana"}
-            _yaml(register / "controls" / f"{control}.yaml", {
-                "control": control, "objective": control, "owners": {"business": "ana", "technical": "bo", "operational": "bo"},
-                "answers": {"approves": "ana", "implements": "bo", "monitors": "ana", "revokes": "bo"},
-                "raci": {name: dict(step) for name in ("provision", "rotate", "review", "revoke")}, "fallback": "bo",
-                "slas": {"detect": "PT24H", "escalate": "PT4H", "rotate": "P7D", "revoke": "PT1H"},
-            })  # fmt: skip
-        own = ("aws:*:user/svc-*", "aws:*:role/r-*", "aws:*:role/kestrel-reader", "aws:*:user/deep", "vault:safe*:approle/r-*", "vault:safe:entity/sleeper")
-        self._workload(register, "a-services", None, "ana", *own)
-        self._workload(register, "ghost", None, "nobody1", "aws:*:user/ghost-job", backup="nobody2")
-        self._workload(register, "puppet", None, "orbit/pavel", "aws:*:user/puppet-job", backup=None)
-        self._workload(register, "leaver", None, "lee", "aws:*:user/leaver-job", backup=None)
-        self._workload(register, "backed", None, "lee", "aws:*:user/backed-job")
-        self._workload(register, "ours", None, "bo", "aws:*:user/orbit-ours", f"aws:{MAIN}:user/orbit-o?s")
-        self._workload(register, "orbit-jobs", "orbit", "bo", "aws:*:user/orbit-job-*", "aws:*:user/orbit-ops")
-        self._workload(register, "z-special", "orbit", "bo", f"aws:{MAIN}:user/svc-special")
-        self._workload(register, "late", "orbit", "ana", "aws:*:user/orbit-late", expires=self.today + 201 * day)
-        self._workload(register, "endless", None, "ana", "aws:*:user/endless-job", expires=None)
-        self._workload(register, "mistral-job", "mistral", "ana", "aws:*:user/mistral-job", expires=self.today - day)
-        self._workload(register, "zephyr-job", "zephyr", "ana", "aws:*:user/zephyr-job", expires=self.today)
-        for exception in self.exceptions:
-            _yaml(register / "exceptions" / f"{exception['exception']}.yaml", exception)
-        paper = [("svc-paper-old", self.ago(95), self.ago(2)), ("svc-paper-new", self.ago(3), None)]
-        _report(folder / "exports" / "paper.csv", PAPER, paper, self.now)
-        _report(folder / "exports" / "main-again.csv", MAIN, [("svc-old-never", self.ago(200), None)], self.now)
-        return folder
-
-    def _partner(self, register: Path, name: str, ends: date, footprint: Entry) -> None:
-        contract = {"reference": f"K-{name}", "starts": date(2020, 1, 1), "ends": ends, "evidence_retention": "P7Y", "notify_within": "PT24H", "direct_evidence_access": True}
-        _yaml(register / "partners" / f"{name}.yaml", {"partner": {"id": name, "name": name.title()}, "contract": contract, "footprint": footprint})
-
-    def _workload(self, register: Path, name: str, partner: str | None, owner: str, *identities: str, backup: str | None = "bo", expires: date | None = date(1, 1, 1)) -> None:
-        entry: Entry = {"workload": name, "owner": owner, "purpose": "work", "environment": "production", "identities": list(identities)}
-        if partner is not None:
-            entry["partner"] = partner
-        if backup is not None:
-            entry["backup_owner"] = backup
-        if expires is not None:
-            entry["expires"] = self.today + timedelta(100) if expires.year == 1 else expires
-        _yaml(register / "workloads" / f"{name}.yaml", entry)
-
-
-def _yaml(path: Path, content: Entry) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(content, default=str)), sort_keys=False), encoding="utf-8")
-
-
-def _report(path: Path, account: str, keys: list[tuple[str, datetime, datetime | None]], at: datetime) -> None:
-    """Write a credential report as the console gives it: `N/A`, `no_information`, `not_supported`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    columns = ["user", "arn", "user_creation_time", "password_enabled", "password_last_used", "password_last_changed", "password_next_rotation", "mfa_active"]
-    for slot in (1, 2):
-        columns += [f"access_key_{slot}_{column}" for column in ("active", "last_rotated", "last_used_date", "last_used_region", "last_used_service")]
-    columns += ["cert_1_active", "cert_1_last_rotated", "cert_2_active", "cert_2_last_rotated"]
-    none, cert = ["false", "N/A", "N/A", "N/A", "N/A"], ["false", "N/A", "false", "N/A"]
-    rows = [["<root_account>", f"arn:aws:iam::{account}:root", "2019-01-01T00:00:00+00:00", "not_supported", "no_information", "not_supported", "not_supported", "true", *none, *none, *cert]]
-    for name, born, used in keys:
-        stamps = [f"{when:%Y-%m-%dT%H:%M:%S+00:00}" if when else "N/A" for when in (born, used)]
-        rows.append([name, f"arn:aws:iam::{account}:user/{name}", stamps[0], "false", "N/A", "N/A", "N/A", "false", "true", *stamps, "N/A", "N/A", *none, *cert])
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([columns, *rows])
-    os.utime(path, (at.timestamp(), at.timestamp()))
+    @property
+    def programme(self) -> Programme:
+        return Programme(self.now, self.aws.endpoint, self.vault.address, tuple(self.exceptions))

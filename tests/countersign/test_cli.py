@@ -25,11 +25,15 @@ from hypothesis import strategies as st
 import countersign
 from countersign import cli, scaffold
 from countersign.cli import show
+from countersign.desk.local import LocalDesk
 from countersign.finding import inert
+from countersign.programme import load
+from countersign.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+BIN = Path(sys.executable).parent
 NOW = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
 AS_OF = ("--as-of", "2026-11-22T02:15:00Z")
 ACCOUNT = "111111111111"
@@ -156,9 +160,79 @@ def test_a_run_is_summed_up_with_its_worst_findings_and_a_command_that_checks_it
         "evidence/00000002/report.html",
     ):
         assert expected in out
-    check = out.partition("Check it: countersign ")[2].splitlines()[0]
-    code, out, _ = shown(capsys, *shlex.split(check))
-    assert (code, out.splitlines()[-1]) == (0, "The evidence holds.")
+    check = out.partition(f"Check it: {show.program()} ")[2].splitlines()[0]
+    code, said, _ = shown(capsys, *shlex.split(check))
+    assert (code, said.splitlines()[-1]) == (0, "The evidence holds.")
+    desk = out.partition(f", at the local desk: {show.program()} ")[2].splitlines()[0]
+    code, said, _ = shown(capsys, *shlex.split(desk))
+    assert (code, said.partition("\n")[0]) == (1, "2 tickets at the local desk")
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(ran)
+    code, out, _ = shown(capsys, "reconcile", "-p", ran, *AS_OF, "--dry-run")
+    assert (code, out.splitlines()[0]) == (1, "Dry run: nothing was written.")
+    assert ("Worst findings" in out, "Findings: would be 5 open\n" in out, "Tickets:  would leave 2 unchanged\n" in out) == (
+        True,
+        True,
+        True,
+    )
+    assert [word for word in ("Evidence:", "Report:", "Check it:", "Run ") if word in out] == []
+    code, said = document(capsys, "reconcile", "-p", ran, *AS_OF, "--dry-run")
+    assert (code, said["dry_run"], said["evidence"], said["statement_digest"], said["repeated"]) == (1, True, None, None, False)
+    assert (said["findings"]["open"], said["tickets"]["unchanged"], said["tickets"]["created"]) == (5, 2, 0)
+    assert before == tree(ran)
+    assert document(capsys, "reconcile", "-p", ran, "--dry-run", "--prefect")[0] == 2
+
+
+def test_tickets_are_listed_and_shown_whole(copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, rows = document(capsys, "tickets", "-p", copied)
+    assert (code, [(row["id"], row["state"], row["severity"], row["control"], row["partner"]) for row in rows]) == (
+        1, [("local:1", "open", "high", "named-owner", None), ("local:2", "open", "high", "rotation-age", None)],
+    )  # fmt: skip
+    with State(load(copied).state) as state:
+        LocalDesk(state.engine, lambda: NOW, actor=HOSTILE).transition("local:1", "closed")
+    assert [row["id"] for row in document(capsys, "tickets", "-p", copied)[1]] == ["local:2", "local:1"]
+    assert (document(capsys, "tickets", "-p", copied, "--state", "closed")[0], shown(capsys, "tickets", "local:1", "-p", copied)[0]) == (
+        0,
+        0,
+    )
+    for columns in ("80", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        _, out, _ = shown(capsys, "tickets", "-p", copied)
+        assert ("local:2" in out, "[high] rotation-age: 2 findings, no-partner" in out) == (True, True)
+    code, out, _ = shown(capsys, "tickets", "local:2", "-p", copied)
+    assert (code, inert(HOSTILE) in out, "\x1b" in out, "\u202e" in out) == (1, True, False, False)
+    assert ("What to do: " in out, "countersign created" in out) == (True, True)
+    _, whole = document(capsys, "tickets", "local:1", "-p", copied)
+    assert (whole["body"].splitlines()[0], [entry["what"] for entry in whole["history"]]) == ("Control: named-owner", ["created", "closed"])
+    assert whole["history"][1] == {"at": "2026-11-22T02:15:00Z", "actor": HOSTILE, "what": "closed", "text": ""}
+
+
+@pytest.mark.parametrize(
+    "wrong", [["local:99"], [HOSTILE], ["local:99999999999999999999"], ["--partner", "nobody"], ["local:1", "--state", "open"]]
+)
+def test_tickets_that_do_not_exist_are_refused(ran: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = document(capsys, "tickets", "-p", ran, *wrong)
+    assert (code, said["fix"] is not None) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "expected"),
+    [
+        (["countersign"], f"{BIN}:{os.defpath}", "countersign"),
+        ([f"{BIN}/countersign"], os.defpath, f"{BIN}/countersign"),
+        (["python", "-m", "countersign"], os.defpath, f"{BIN}/python -m countersign"),
+    ],
+)
+def test_what_is_suggested_works_when_it_is_copied(command: list[str], path: str, expected: str, tmp_path: Path) -> None:
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(countersign.app_dir())}
+    first = [str(BIN / command[0]), *command[1:], "init", "north wind"]
+    done = subprocess.run(first, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    (suggested,) = (line.strip() for line in done.stdout.splitlines() if "register check" in line)
+    assert suggested == f"{expected} register check -p 'north wind'"
+    done = subprocess.run(["sh", "-c", suggested], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_scope_that_cannot_be_read_makes_the_run_partial(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,6 +289,7 @@ def test_before_the_first_run_nothing_is_claimed_and_nothing_is_made(tmp_path: P
     code, said = document(capsys, "findings", "-p", folder)
     assert (code, said["error"]) == (2, "no run has come to verdicts yet")
     assert document(capsys, "runs", "-p", folder) == (0, [])
+    assert document(capsys, "tickets", "-p", folder) == (0, [])
     assert before == tree(folder)
 
 
@@ -343,9 +418,10 @@ def test_the_demo_shows_a_partial_night_and_leaves_nothing_running(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert {"State: partial, some of it could not be read: what is not seen is neither passed nor closed."} <= set(done.stdout.splitlines())
     assert ("Traceback" in done.stderr, "prefect." in done.stderr, "great_expectations" in done.stderr) == (False, False, False)
-    tries = [shlex.split(line, comments=True)[1:] for line in done.stdout.splitlines() if line.startswith("  countersign ")]
-    codes = [program(*command, cwd=tmp_path).returncode for command in tries if command != ["sandbox"]]
-    assert codes == [1, 1, 0, 1]
+    tries = [line for line in done.stdout.splitlines() if line.startswith("  ") and " northwind" in line and " open " not in line]
+    env = {**os.environ, "PYTHONPATH": str(countersign.app_dir())}
+    codes = [subprocess.run(["sh", "-c", line], cwd=tmp_path, env=env, capture_output=True, check=False).returncode for line in tries]
+    assert codes == [1, 1, 1, 0, 1]
     sources = yaml.safe_load((tmp_path / "northwind" / "countersign.yaml").read_text(encoding="utf-8"))["sources"]
     for address in (source.get("endpoint") or source.get("address") for source in sources if source["provider"] != "files"):
         with socket.socket() as door:

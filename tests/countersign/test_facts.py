@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from countersign import facts
+from countersign.aws_documents.policy import DELETED_PRINCIPAL
 from countersign.identity import Coverage, Credential, Grant, Identity, Trust
 from countersign.inventory import collect, spool
 from countersign.reading import Scope
@@ -28,8 +30,6 @@ from countersign.register.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    import pytest
 
     from countersign.identity import Record
 
@@ -131,14 +131,15 @@ def expected(
     alive = [k for k in keys if live[k.uid]]
     unclear = any(live[k.uid] is None for k in keys)
     undated = any(live[k.uid] is not False and k.created_at is None for k in keys)
+    maybe = [k for k in keys if live[k.uid] is not False]
     newest = max((k for k in alive if k.created_at), key=lambda k: (k.created_at, k.uid), default=None)
     found = {}
     for k in keys:
         is_live = live[k.uid]
         too_old = None if k.created_at is None else AS_OF - k.created_at > LIMIT
-        pair = True if len(alive) > 1 else None if unclear and len(keys) > 1 else False
+        pair = True if len(alive) > 1 else None if unclear and len(maybe) > 1 else False
         overlapped = None
-        if len(keys) > 1 and not undated and newest is not None:
+        if len(maybe) > 1 and not undated and newest is not None:
             overlapped = k.uid != newest.uid and AS_OF - newest.created_at > OVERLAP
         limit = {"human": HUMAN_IDLE, "machine": MACHINE_IDLE, None: None}[holder.track]
         active = k.created_at if k.last_used_state == "never" else None
@@ -147,7 +148,8 @@ def expected(
         idle = None
         if limit is not None:
             if active is not None:
-                idle = min(AS_OF, k.use_seen_to or AS_OF) - GRACE - active > limit
+                then, now = ((when - GRACE - active > limit) for when in (k.use_seen_to or AS_OF, AS_OF))
+                idle = then if then == now else None
             elif k.created_at is not None and AS_OF - k.created_at <= limit:
                 idle = False
         found[k.uid] = (is_live, too_old, conj(is_live, pair), overlapped, conj(is_live, None if limit is None else True), idle)
@@ -270,3 +272,79 @@ def test_administrator_rights_are_unknown_while_a_policy_is_unread_and_nothing_e
 def test_a_row_returned_twice_counts_once(tmp_path: Path) -> None:
     rows = judge_facts(tmp_path, [user(), user(), key(), key()])
     assert len([row for row in rows if row["subject_kind"] != "scope"]) == 2
+
+
+def test_where_two_workloads_claim_an_identity_the_one_that_names_it_exactly_has_it(tmp_path: Path) -> None:
+    held = register(workloads={
+        "a-all": Workload(workload="a-all", owner="dev", identities=("aws:*:user/job-*",)),
+        "m-one": Workload(workload="m-one", owner="dev", identities=("aws:*:user/job-1",)),
+        "z-id": Workload(workload="z-id", owner="maria", identities=("aws:*:user/AIDAjob-2", "aws:*:user/other")),
+    })  # fmt: skip
+    rows = judge_facts(tmp_path, [user("job-1"), user("job-2"), user("job-3")], held)
+    assert {"job-1": "m-one", "job-2": "z-id", "job-3": "a-all"} == {
+        row["identity_name"]: row["workload"] for row in rows if row["identity_name"] != "aws"
+    }
+
+
+def test_a_deleted_principal_is_nobody_and_an_issuer_is_itself_however_it_is_written(tmp_path: Path) -> None:
+    held = register(
+        customer=Customer(id="northwind", name="Northwind", footprint=Footprint(entra_tenants=("3F0E0000-0000-0000-0000-000000000000",))),
+        partners={"acme": Partner(id="acme", name="Acme", contract=Contract(reference="C", starts=date(2025, 1, 1)), footprint=Footprint(oidc_issuers=("Token.acme.example/",)))},
+    )  # fmt: skip
+
+    def role(name: str, kind: Any, party: str, condition: str | None) -> tuple[Identity, Trust]:
+        holder = user(name, kind="role")
+        return holder, Trust(
+            identity_uid=holder.uid, provider="aws", scope="444455556666", party_kind=kind, party=party, condition=condition
+        )
+
+    rows = judge_facts(tmp_path, [
+        *role("gone", "aws-account", "AROAQWERTYUIOPASDFGHJ", DELETED_PRINCIPAL),
+        *role("ci", "oidc-issuer", "https://token.acme.example", "token.acme.example:sub"),
+        *role("own", "entra-tenant", "3f0e0000-0000-0000-0000-000000000000", None),
+        *role("strange", "oidc-issuer", "https://token.elsewhere.example", None),
+    ], held)  # fmt: skip
+    told = {
+        row["identity_name"]: (row["trusted_from_outside"], row["unknown_parties"], row["partner"])
+        for row in rows
+        if row["subject_kind"] == "identity"
+    }
+    assert {"gone": (False, None, None), "ci": (True, 0, "acme"), "own": (False, None, None), "strange": (True, 1, None)} == told
+
+
+def test_an_old_export_does_not_prove_that_a_key_is_in_use_or_out_of_use_since(tmp_path: Path) -> None:
+    def seen(name: str, used_days: int) -> Credential:
+        return key(
+            name, created_at=AS_OF - 200 * DAY, last_used_state="known", last_used_at=AS_OF - used_days * DAY, use_seen_to=AS_OF - 30 * DAY
+        )
+
+    rows = judge_facts(tmp_path, [user(), seen("IDLE", 80), seen("PERHAPS", 60), seen("USED", 31)])
+    assert the(rows, "IDLE")["days_past_idle"] > 0
+    assert the(rows, "PERHAPS")["days_past_idle"] is None
+    assert the(rows, "PERHAPS")["use_why"] == "whether it was used in the days since the report is not known"
+    assert the(rows, "USED")["days_past_idle"] < 0
+
+
+def test_a_report_is_as_fresh_at_another_as_of_as_it_was_at_the_reading(tmp_path: Path) -> None:
+    earlier = AS_OF - 60 * DAY  # read and reported then, judged as if it were now
+    rows = judge_facts(tmp_path, [user(), key(created_at=earlier - DAY, use_seen_to=earlier, observed_at=earlier)])
+    assert the(rows, "AKIA1")["days_past_idle"] > 0
+
+
+def test_a_password_that_was_set_after_its_last_use_does_not_say_it_was_used_then(tmp_path: Path) -> None:
+    password = key("P", kind="password", created_at=AS_OF - 100 * DAY, last_used_state="known", last_used_at=AS_OF - 300 * DAY)
+    assert the(judge_facts(tmp_path, [user(), password]), "P")["activity"] == "not used since it was set 2026-08-14"
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "over"),
+    [
+        (date(2026, 10, 24), "Europe/London", datetime(2026, 10, 24, 23, tzinfo=UTC)),
+        (date(2026, 10, 25), "Europe/London", datetime(2026, 10, 26, 0, tzinfo=UTC)),
+        (date(2026, 3, 29), "Europe/London", datetime(2026, 3, 29, 23, tzinfo=UTC)),
+        (date(2026, 12, 31), "Pacific/Auckland", datetime(2026, 12, 31, 11, tzinfo=UTC)),
+        (date(2026, 9, 5), "America/Santiago", datetime(2026, 9, 6, 4, tzinfo=UTC)),  # the next day begins at one o'clock
+    ],
+)
+def test_the_last_day_counts_to_its_end_in_the_customers_time_zone(day: date, zone: str, over: datetime) -> None:
+    assert over == facts.end_of(day, zone)

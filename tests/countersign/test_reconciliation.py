@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -14,16 +15,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from countersign import findings_file, scaffold
+from countersign.desk.local import LocalDesk
 from countersign.errors import CountersignError
 from countersign.evidence.verify import verify
 from countersign.programme import load
 from countersign.reconciliation import Reconciliation, reconcile
+from countersign.rehearsal import rehearse
+from countersign.results import Rehearsal, RunResult
 from countersign.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from countersign.results import RunResult
+    from countersign.results import Outcome
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 HEADER = (
@@ -185,6 +189,63 @@ def test_a_run_that_cannot_be_judged_is_on_file_and_changes_nothing(folder: Path
     assert standing(folder) == {}
     assert (folder / "evidence" / "00000001" / "failure.json").exists()
     assert verified(folder)
+
+
+def files(folder: Path) -> dict[str, bytes | None]:
+    # state.db-shm is memory that processes share while they have the database open: who reads leaves a mark there.
+    every = [path for path in folder.rglob("*") if path.name != "state.db-shm"]
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in every}
+
+
+def rehearsed(folder: Path, days: int = 0) -> tuple[object, ...]:
+    before = files(folder)
+    with rehearse(load(folder), NOW + timedelta(days=days)) as (_, result):
+        assert isinstance(result, Rehearsal)
+        outcome = (*said(result), json.loads((result.staged / "plan.json").read_text()))
+    assert before == files(folder)
+    return outcome
+
+
+def said(result: Outcome) -> tuple[object, ...]:
+    return (result.state, result.exit_code, result.sources, result.controls, result.findings, result.tickets, result.guard)
+
+
+def real(folder: Path, days: int = 0) -> tuple[object, ...]:
+    result = night(folder, days)
+    return (*said(result), json.loads((result.evidence / "plan.json").read_text()))
+
+
+def test_a_dry_run_says_what_the_next_run_does_and_changes_no_byte(folder: Path) -> None:
+    assert rehearsed(folder) == real(folder)
+    export(folder, "111111111111", {"old": (None, None), "fine": (100, 1)})  # one fixed, one new
+    (folder / "exports" / "222222222222.csv").write_text(HEADER.replace("user,arn", "user,nonsense") + "\nx\n")
+    with State(load(folder).state) as state:
+        desk = LocalDesk(state.engine, lambda: NOW)
+        desk.transition(desk.all()[0]["id"], "closed")  # by a person, without a fix: reopened
+    expected = rehearsed(folder, 1)
+    assert expected == real(folder, 1)
+    assert expected[0] == "partial"
+
+
+def test_a_dry_run_of_a_scan_that_looks_wrong_says_so(folder: Path) -> None:
+    export(folder, "111111111111", {f"u{number}": (200, None) for number in range(30)})
+    night(folder)
+    export(folder, "111111111111", {"u0": (200, None)})
+    assert rehearsed(folder) == real(folder)
+
+
+def test_a_dry_run_goes_beside_a_real_one_and_needs_no_key(folder: Path) -> None:
+    night(folder)
+    with Reconciliation(load(folder)):
+        (folder / "keys" / "evidence.pem").unlink()
+        assert "complete" == rehearsed(folder)[0]
+
+
+def test_a_dry_run_of_a_slot_that_had_its_run_gives_its_result(folder: Path) -> None:
+    first = reconcile(load(folder), NOW, slot="2026-11-22")
+    with rehearse(load(folder), NOW, slot="2026-11-22") as (_, again):
+        assert isinstance(again, RunResult)
+        assert (first.run, first.statement_digest, True) == (again.run, again.statement_digest, again.repeated)
 
 
 @pytest.mark.parametrize("step", ["scopes", "read", "judge", "plan", "act", "record"])

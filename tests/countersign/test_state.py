@@ -14,6 +14,7 @@ from countersign.desk.local import LocalDesk, local_tickets
 from countersign.desk.outbox import Receipt, carry_out, reread
 from countersign.errors import CountersignError
 from countersign.finding import Failing, fingerprint, life
+from countersign.rehearsal import copy_ledger
 from countersign.remediation import Draft, Night, plan, scan_looks_wrong
 from countersign.state import Claim, State, StateBusyError
 
@@ -421,3 +422,21 @@ def test_a_database_we_cannot_use_is_refused_without_its_password(wrong: str) ->
     with pytest.raises(CountersignError) as refused:
         State(wrong)
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_copy_of_the_ledger_takes_nothing_but_a_look(url: str, tmp_path: Path) -> None:
+    with State(f"sqlite:///{tmp_path / 'copy.db'}") as copy:
+        copy_ledger(url, copy.engine)
+        with schema.reading(url) as connection:
+            assert connection is None or sa.inspect(connection).get_table_names() == []
+        with State(url) as state:
+            done(night(state, 0, [fails(1), fails(2, name="x")]))
+            copy_ledger(url, copy.engine)
+            assert (state.known(), state.tickets("local"), state.runs()) == (copy.known(), copy.tickets("local"), copy.runs())
+            with copy.engine.connect() as one, state.engine.connect() as other:
+                query = sa.select(local_tickets)
+                assert one.execute(query).all() == other.execute(query).all()
+    with schema.reading(url) as connection:
+        assert connection is not None
+        with pytest.raises(sa.exc.DBAPIError, match=r"(?i)read.?only"):
+            connection.execute(sa.delete(schema.findings))

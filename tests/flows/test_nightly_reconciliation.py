@@ -19,6 +19,7 @@ from countersign import scaffold
 from countersign.evidence.verify import verify
 from countersign.programme import load
 from countersign.state import State
+from flows import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +146,16 @@ def test_a_partial_run_is_red_and_says_what_is_missing(prefect: Prefect, tmp_pat
     state = prefect.last_run()["state"]
     assert (state["type"], state["name"]) == ("FAILED", "Partial")
     assert "broken.csv" in state["message"]
+
+
+def test_only_a_slot_that_had_its_run_is_repeated(prefect: Prefect, tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    loaded = load(programme(tmp_path / "programme"))
+    with temporary_settings({PREFECT_API_URL: prefect.api}):
+        first, again = (launch.nightly(loaded, slot="2026-11-22") for _ in range(2))
+    assert (False, True) == (first.repeated, again.repeated)
+    assert (first.run, first.statement_digest) == (again.run, again.statement_digest)
 
 
 def test_every_entrypoint_of_prefect_yaml_is_a_flow_that_loads() -> None:
