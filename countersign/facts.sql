@@ -3,7 +3,6 @@
 -- Time rules: a day is 24 hours; "never used" counts from creation; use is known up to `use_seen_to` less the grace period, and whatever
 -- would be idle too long only if it was not used since then is unknown.
 -- SQL's own three-valued logic carries the unknown: `enabled AND ...` is null when `enabled` is, and false when anything is false.
-CREATE OR REPLACE TABLE facts AS
 WITH
 -- What each kind of credential is under the policies: the register's name of it, whether idle ones are judged, whether two at a time
 -- are a rotation left half done, and whether the provider itself ends it at its expiry.

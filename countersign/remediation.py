@@ -200,7 +200,7 @@ def _grouped(findings: Iterable[Known], seen: Seen, night: Night) -> tuple[list[
 
 
 def _unread(finding: Known, seen: Seen) -> bool:
-    return finding.unobserved_since is not None or (finding.provider, finding.scope) not in seen
+    return finding.unobserved_since is not None
 
 
 def _opens(group: _Group, row: TicketRow | None, seen: Seen) -> bool:

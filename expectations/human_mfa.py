@@ -15,7 +15,7 @@ human_mfa = Expectation(
     remedy="Have the person register an MFA device, or take the password away.",
     severity=Severity.CRITICAL,
     clock="rotate",
-    maps_to=("csf-2.0:PR.AA-03", "owasp-nhi:NHI4:2025", "soc2:CC6.1", "iso-27001:A.8.5", "pci-dss-4.0.1:8.2.2"),
+    maps_to=("csf-2.0:PR.AA-03", "owasp-nhi:NHI4:2025", "soc2:CC6.1", "iso-27001:A.8.5", "pci-dss-4.0.1:8.4.2"),
     example_held={"mfa": True},
     example_broken={"mfa": False},
 )

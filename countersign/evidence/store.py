@@ -104,10 +104,10 @@ class FolderStore:
         if not _RUN_ID.fullmatch(run_id) or run_id.endswith((".lock", ".part")):
             raise EvidenceError(f"not a run id: {run_id!r}", fix="letters, digits and _ . : + - only")
         with self._writing():
-            self._staging.mkdir(parents=True, exist_ok=True)
+            self._staging.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = self._hold(run_id)
             try:
-                (self._staging / run_id).mkdir()
+                (self._staging / run_id).mkdir(mode=0o700)
             except FileExistsError:
                 lock.close()
                 raise EvidenceError(f"run {run_id} is staged already and was interrupted", fix="adopt it, or use a new run id") from None

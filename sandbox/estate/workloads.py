@@ -15,17 +15,21 @@ class Work:
     """One registered workload."""
 
     name: str
-    partner: str
+    partner: str | None
+    """None: Northwind's own."""
     owner: str
     backup_owner: str | None = "devika"
     purpose: str
     ends_before_contract_days: int | None
-    """How long before the contract it ends; None: no expiry is written down."""
+    """How long before the contract (or our own next review) it ends; None: no expiry is written down."""
     identities: tuple[str, ...]
 
     def entry(self, contract_ends: date) -> dict[str, Any]:
         """Write it as the register does."""
-        entry: dict[str, Any] = {"workload": self.name, "partner": self.partner, "owner": self.owner}
+        entry: dict[str, Any] = {"workload": self.name}
+        if self.partner is not None:
+            entry["partner"] = self.partner
+        entry["owner"] = self.owner
         if self.backup_owner is not None:
             entry["backup_owner"] = self.backup_owner
         entry |= {"purpose": self.purpose, "environment": "production"}
@@ -100,5 +104,27 @@ WORKLOADS = (
         purpose="Second-level support",
         ends_before_contract_days=None,
         identities=("aws:*:role/corvid-support",),
+    ),
+    Work(
+        name="orders",
+        partner=None,
+        owner="devika",
+        backup_owner="maria",
+        purpose="The order service, its builds and its loads into the warehouse",
+        ends_before_contract_days=0,
+        identities=(
+            f"aws:{PROD}:role/orders-service",
+            f"aws:{DATA}:user/warehouse-loader",
+            f"gcp:{PROJECT}:service-account/{email('orders-api')}",
+            "vault:vault:approle/orders-ci",
+        ),
+    ),
+    Work(
+        name="countersign",
+        partner=None,
+        owner="maria",
+        purpose="Reads what partners do here, every night",
+        ends_before_contract_days=0,
+        identities=("aws:*:role/CountersignInventory",),
     ),
 )
