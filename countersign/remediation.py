@@ -144,7 +144,7 @@ def plan(findings: Iterable[Known], tickets: Iterable[TicketRow], seen: Seen, ni
     rows = {row.key: row for row in tickets}
     groups, left = _grouped(findings, seen, night)
     opening = sorted(
-        (group for group in groups if _opens(group, rows.get(group.key), seen)),
+        (group for group in groups if _opens(group, rows.get(group.key))),
         key=lambda group: (group.key not in rows, _RANK[group.severity()], -len(group.findings), group.key),
     )
     rolled = opening[night.budget :]
@@ -153,7 +153,7 @@ def plan(findings: Iterable[Known], tickets: Iterable[TicketRow], seen: Seen, ni
     live = sorted((group for group in groups if group.key in rows and group.key not in wanted), key=attrgetter("key"))
     placed: set[str] = set()
     for group in (*opening[: night.budget], *rollups, *live):
-        action = _act(group, rows.get(group.key), seen, night)
+        action = _act(group, rows.get(group.key), night)
         placed.add(group.key)
         if action.joins:
             left.update(f.ticket_key for f in group.findings if f.ticket_key is not None and f.ticket_key != group.key)
@@ -192,20 +192,21 @@ def _grouped(findings: Iterable[Known], seen: Seen, night: Night) -> tuple[list[
         if f.state != "resolved":
             scope = f.subject if f.severity == "critical" else ALL
             groups.setdefault((f.control, f.partner or NO_PARTNER, f.accountable or UNASSIGNED, scope), []).append(f)
-        elif f.ticket_key is not None and f.closed_at == night.as_of and not _unread(f, seen):
+        elif f.ticket_key is not None and f.closed_at == night.as_of and (f.provider, f.scope) in seen and not _unread(f):
             left[f.ticket_key] += 1
     return [
         _Group(key(night.customer, *place), place[0], group[0].partner, group[0].accountable, group) for place, group in groups.items()
     ], left
 
 
-def _unread(finding: Known, seen: Seen) -> bool:
+def _unread(finding: Known) -> bool:
+    # Not by the finding's scope: what fails in a scope that was read in part was seen to fail.
     return finding.unobserved_since is not None
 
 
-def _opens(group: _Group, row: TicketRow | None, seen: Seen) -> bool:
+def _opens(group: _Group, row: TicketRow | None) -> bool:
     """Whether a ticket would be opened or reopened for the group, which is what the budget counts."""
-    if not any(f.state == "open" and not _unread(f, seen) for f in group.findings):
+    if not any(f.state == "open" and not _unread(f) for f in group.findings):
         return False
     return row is None or row.ticket is None or row.state == "closed" or row.said_closed_at is not None
 
@@ -223,9 +224,9 @@ def _roll_ups(rolled: Sequence[_Group], night: Night) -> list[_Group]:
     return sorted(rollups, key=attrgetter("key"))
 
 
-def _act(group: _Group, row: TicketRow | None, seen: Seen, night: Night) -> Action:
-    opens = _opens(group, row, seen)
-    if row is not None and not opens and (row.state == "closed" or row.ticket is None or all(_unread(f, seen) for f in group.findings)):
+def _act(group: _Group, row: TicketRow | None, night: Night) -> Action:
+    opens = _opens(group, row)
+    if row is not None and not opens and (row.state == "closed" or row.ticket is None or all(_unread(f) for f in group.findings)):
         return _unchanged(row)
     digest = group.digest()
     if row is not None and not opens and row.digest == digest:
@@ -235,7 +236,7 @@ def _act(group: _Group, row: TicketRow | None, seen: Seen, night: Night) -> Acti
         key=group.key,
         control=group.control,
         partner=group.partner,
-        draft=_draft(group, seen, night),
+        draft=_draft(group, night),
         digest=digest,
         joins=tuple(sorted(f.fingerprint for f in group.findings if f.ticket_key != group.key)),
     )
@@ -287,10 +288,10 @@ def _unchanged(row: TicketRow) -> Action:
     return Action(kind="unchanged", key=row.key, control=row.control, partner=row.partner, ticket=row.ticket)
 
 
-def _draft(group: _Group, seen: Seen, night: Night) -> Draft:
+def _draft(group: _Group, night: Night) -> Draft:
     findings = sorted(group.findings, key=lambda f: (_RANK[f.severity], f.state, f.since, f.fingerprint))
     opened = [f for f in findings if f.state == "open"]
-    unread = sum(_unread(f, seen) for f in findings)
+    unread = sum(_unread(f) for f in findings)
     # A ticket whose findings are all accepted is parked until the first exception ends.
     ends = [f.due for f in opened] if opened else [f.excepted_until for f in findings]
     count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"

@@ -123,7 +123,11 @@ class State:
                 raise _busy("an unknown owner" if row is None else f"{row.owner} since {stamp(row.since)}")
             upsert = postgresql.insert(holder).values(id=1, owner=owner, since=now)
             connection.execute(upsert.on_conflict_do_update(index_elements=["id"], set_={"owner": owner, "since": now}))
-            yield
+            try:
+                yield
+            finally:
+                # A closed connection gives it up too, but some time after the next run has asked.
+                connection.scalar(sa.select(sa.func.pg_advisory_unlock(PROGRAMME_LOCK)))
 
     def claim_slot(self, run: str, *, customer: str, kind: str, slot: str, as_of: datetime, now: datetime) -> Claim:  # noqa: PLR0913  (one row)
         """Claim a slot for a run, under the programme lock.

@@ -90,6 +90,12 @@ def test_every_finding_is_right_none_is_invented_and_none_missed(estate: Estate,
     assert estate.excepted == {subject for subject, row in found.items() if row["state"] == "excepted"}
 
 
+def test_every_finding_has_a_ticket_also_where_the_account_was_read_in_part(folder: Path, first: RunResult) -> None:
+    with State(load(folder).state) as state:
+        assert [] == [one.finding.subject for one in state.findings() if one.ticket is None]
+    assert first.tickets["created"] == len(desk(folder))
+
+
 def test_what_was_not_read_is_unknown_in_every_control_and_never_a_verdict(estate: Estate, first: RunResult) -> None:
     assert ("partial", 3) == (first.state, first.exit_code)
     controls: dict[str, Any] = {str(control["id"]): control for control in first.controls}

@@ -156,6 +156,13 @@ def test_an_unread_scope_moves_nothing() -> None:
     assert tonight([unread._replace(ticket_key=None)], [], seen=frozenset({VAULT})) == []
 
 
+def test_what_was_seen_to_fail_in_a_scope_that_was_read_in_part_has_its_ticket() -> None:
+    action = only(tonight([finding(1)], [], seen=frozenset({VAULT})))
+    assert action.kind == "create"
+    assert action.draft is not None
+    assert "0 of them could not be checked" in action.draft.body
+
+
 def test_changed_facts_update_and_comment_once_a_day() -> None:
     row = opened(only(tonight([finding(1)], [])))
     changed = [finding(1, facts_digest="f2", ticket_key=ROTATION)]
