@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,7 +33,13 @@ _BREAKS: Mapping[int, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@cache
+def ago(days: int) -> datetime:
+    """Return the moment so many days before AS_OF."""
+    return AS_OF - days * DAY
+
+
+@dataclass(slots=True)
 class Key:
     """One access key; ages in days before AS_OF."""
 
@@ -45,15 +52,15 @@ class Key:
     @property
     def created_at(self) -> datetime:
         """Return when it was made."""
-        return AS_OF - self.age * DAY
+        return ago(self.age)
 
     @property
     def used_at(self) -> datetime | None:
         """Return when it was last used."""
-        return None if self.used is None else AS_OF - self.used * DAY
+        return None if self.used is None else ago(self.used)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class User:
     """One user with two keys."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -28,6 +29,7 @@ _LEDGER = {
     "first_seen": "TIMESTAMP", "since": "TIMESTAMP", "due": "TIMESTAMP", "closed_at": "TIMESTAMP", "reopened": "BIGINT", "excepted": "VARCHAR",
     "excepted_until": "TIMESTAMP", "unobserved_since": "TIMESTAMP",
 }  # fmt: skip
+_of_ledger = attrgetter(*_LEDGER)
 
 
 def source_scope(source: str) -> str:
@@ -134,8 +136,7 @@ def _stands_in(subject: str) -> bool:
 
 
 def _row(transition: Transition) -> dict[str, object]:
-    after = transition.after
-    return {name: getattr(after, name) for name in _LEDGER} | {"event": transition.kind}
+    return dict(zip(_LEDGER, _of_ledger(transition.after), strict=True), event=transition.kind)
 
 
 def _load(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: Iterable[dict[str, object]]) -> None:

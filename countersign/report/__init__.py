@@ -76,10 +76,11 @@ def write(path: Path, page: Page) -> None:
         scopes=scopes[:SCOPES],
         more_scopes=max(0, len(scopes) - SCOPES),
         # A partial scope's numbers are at least these; one that was passed over is counted where it was read live.
-        read=[scope for scope in scopes if scope["state"] in ("complete", "partial") and not (scope["state"] == "complete" and scope["reason"])],
+        read=[scope for scope in scopes if scope["state"] == "partial" or (scope["state"] == "complete" and not scope["reason"])],
         controls=controls,
         verdicts={verdict: sum(control["verdict"] == verdict for control in controls) for verdict in _VERDICTS},
         found=found,
+        plans=[words.plan(kind, page.actions[kind]) for kind in words.PLANS if page.actions.get(kind)],
         severities=[severity.value for severity in Severity],
         titles={control["id"]: control["title"] for control in controls},
         left_over=sorted(set(found.rows) - judged),
@@ -126,6 +127,6 @@ def _template() -> Any:  # noqa: ANN401 - Jinja's Template.stream takes anything
     )
     environment.filters.update({"day": words.day, "minute": words.minute, "stamp": stamp, "json_block": words.json_block})
     environment.globals.update(
-        plural=words.plural, share=words.share, bar=words.bar, check=words.check, frameworks=words.frameworks
+        plural=words.plural, share=words.share, bar=words.bar, name=words.name, check=words.check, frameworks=words.frameworks
     )
     return environment.get_template("report.html.j2")

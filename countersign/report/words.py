@@ -14,13 +14,24 @@ if TYPE_CHECKING:
 
 LONGEST = 2_000
 """Characters of one text that the page shows: a name may be as long as a provider lets it be."""
+LONGEST_NAME = 200
+"""Characters of a subject's name: it stands in a narrow column."""
 THINNEST = 1.5
 """Width in percent of a bar's smallest part, so that one failure among a million can still be seen."""
 PARTS = ("passed", "failed", "excepted", "unknown")
-_FRAMEWORKS = {
-    "csf-2.0": "NIST CSF 2.0", "owasp-nhi": "OWASP NHI Top 10", "soc2": "SOC 2", "iso-27001": "ISO/IEC 27001", "pci-dss-4.0.1": "PCI DSS 4.0.1",
-    "dora": "DORA",
+PLANS = {
+    "create": "open {}", "update": "update {}", "reopen": "reopen {}", "close": "close {}", "unchanged": "leave {} unchanged",
+    "rolled-up": "roll {} up",
 }  # fmt: skip
+"""What is meant for tickets, by kind of action, in the order in which it is told."""
+_FRAMEWORKS = {
+    "csf-2.0": "NIST CSF 2.0",
+    "owasp-nhi": "OWASP NHI Top 10",
+    "soc2": "SOC 2",
+    "iso-27001": "ISO/IEC 27001",
+    "pci-dss-4.0.1": "PCI DSS 4.0.1",
+    "dora": "DORA",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +50,18 @@ def visible(value: object) -> object:
     """
     if isinstance(value, Markup) or not isinstance(value, str):
         return "not given" if value is None else value
-    cut = len(value) - LONGEST
-    text = value if cut <= 0 else value[:LONGEST]
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in text)
-    return text if cut <= 0 else f"{text} … ({cut:,} more characters)"
+    text = cut(value, LONGEST)
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in text)
+
+
+def cut(text: str, longest: int) -> str:
+    """Leave the end of a long text out, and say how much that is."""
+    return text if len(text) <= longest else f"{text[:longest]} … ({plural(len(text) - longest, 'more character')})"
+
+
+def name(finding: Mapping[str, Any]) -> str:
+    """Name the subject of a finding as people do: by its identity's name where there is one."""
+    return cut(finding["subject"] if finding["identity_name"] is None else finding["identity_name"], LONGEST_NAME)
 
 
 def json_block(document: object) -> Markup:
@@ -55,6 +73,11 @@ def json_block(document: object) -> Markup:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Say a number of things: `1 scope`, `1,200 scopes`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def plan(kind: str, count: int) -> str:
+    """Say what is meant for a number of tickets: `open 9 tickets`."""
+    return PLANS[kind].format(plural(count, "ticket"))
 
 
 def share(part: int, whole: int) -> str:
@@ -93,7 +116,7 @@ def minute(when: datetime) -> str:
 
 
 def run_state(state: str, scopes: Sequence[Mapping[str, Any]]) -> str:
-    """Say how far the reading came: `Partial: 1 of 5 scopes was not read.`"""
+    """Say how far the reading came, such as `Partial: 1 of 5 scopes was not read`."""
     total = len(scopes)
     unread = sum(scope["state"] in ("denied", "failed") for scope in scopes)
     part = sum(scope["state"] == "partial" for scope in scopes)

@@ -15,7 +15,7 @@ from countersign.identity import Coverage, Grant, Provenance, Trust
 from countersign.inventory import collect, spool, unread
 from countersign.judge import judge
 from countersign.reading import Scope
-from countersign.register.records import Contract, Control, Footprint, Owners, Partner, Person, RegisteredException, Slas, Workload
+from countersign.register.records import Answers, Contract, Control, Footprint, Owners, Partner, Person, RegisteredException, Slas, Workload
 from tests.countersign.test_facts import AS_OF, DAY, SCOPE, key, register, user
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ ORDINARY = (
 
 
 def people() -> Register:
-    sla = {"slas": Slas(detect=DAY, escalate=3 * DAY, rotate=7 * DAY, revoke=DAY), "owners": Owners(business="dev")}
+    sla = {"slas": Slas(detect=DAY, escalate=3 * DAY, rotate=7 * DAY, revoke=DAY), "answers": Answers(approves="maria"), "owners": Owners(business="dev")}
     subject = "aws:444455556666:access-key/AKIA09"
     exception = RegisteredException(
         exception="EX-0012", control="rotation-age", subject=subject, reason="frozen for the year end", compensating_control="watched daily",
@@ -115,10 +115,11 @@ def earlier(transitions: list[Transition]) -> dict[str, Known]:
             known[row.fingerprint] = row._replace(
                 first_seen=AS_OF - (number + 4) * DAY, since=AS_OF - (number + 2) * DAY, state="resolved" if number % 11 == 1 else "open"
             )
-    row = transitions[5].after._replace(first_seen=AS_OF - 40 * DAY, since=AS_OF - 40 * DAY, state="open", excepted=None, facts_digest="")
+    (row, *_) = [t.after for t in transitions if t.after.control == "rotation-age"]
+    row = row._replace(first_seen=AS_OF - 40 * DAY, since=AS_OF - 40 * DAY, due=AS_OF - 33 * DAY)
     for number, scope in enumerate(("444455556666", "555566667777", "555566667777")):
         subject = f"aws:{scope}:access-key/AKIAGONE{number}"
-        known[subject] = row._replace(fingerprint=f"{number}" * 64, subject=subject, scope=scope, control="rotation-age")
+        known[f"{number}" * 64] = row._replace(fingerprint=f"{number}" * 64, subject=subject, scope=scope)
     return known
 
 
