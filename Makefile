@@ -40,6 +40,9 @@ check: $(READY) ## Lint, types, import rules, unused dependencies
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 
+bench: $(READY) ## Measure against the goals (15 minutes); choose with BENCH="aws judge"
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 docs: $(READY) ## Write the pages that are made from the program: docs/controls.md, docs/controls/, the help in README.md
 	@$(BIN)/python docs/generate_controls.py
 	@$(BIN)/python docs/generate_help.py

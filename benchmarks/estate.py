@@ -27,6 +27,8 @@ ROLE_EVERY = 50
 _OLD, _IDLE, _NEVER, _TWO, _STRAY, _ADMIN, _NO_MFA = range(7)
 _FAULT = {1: _OLD, 2: _OLD, 3: _OLD, 4: _OLD, 5: _IDLE, 6: _IDLE, 7: _NEVER, 8: _TWO, 11: _STRAY, 12: _STRAY, 13: _STRAY,
           14: _ADMIN, 15: _ADMIN, 50: _NO_MFA}  # fmt: skip
+_FIRST_KEY: Mapping[int | None, tuple[int, int | None]] = {_OLD: (200, 1), _IDLE: (80, 60), _NEVER: (200, None), _TWO: (30, 1)}
+"""Days since creation and since last use."""
 _BREAKS: Mapping[int, tuple[str, ...]] = {
     _OLD: ("rotation-age",), _IDLE: ("inactive",), _NEVER: ("rotation-age", "inactive"), _TWO: ("overlap-too-long",),
     _STRAY: ("named-owner",), _ADMIN: ("over-privileged",), _NO_MFA: ("human-mfa",),
@@ -96,8 +98,9 @@ def users(first: int, count: int) -> Iterator[User]:
         human = n % 10 == 0
         workload = n // 100 % WORKLOADS
         name = f"person-{n}" if human else f"stray-{n}" if fault == _STRAY else f"w{workload:02d}-{n}"
-        age, used = {_OLD: (200, 1), _IDLE: (80, 60), _NEVER: (200, None), _TWO: (30, 1)}.get(fault, (20, 1))  # type: ignore[call-overload] # None is no fault
-        second = Key(_id("AKIB", n), fault == _TWO, 20 if fault == _TWO else 300, 1 if fault == _TWO else 100)
+        age, used = _FIRST_KEY.get(fault, (20, 1))
+        two = fault == _TWO
+        second = Key(_id("AKIB", n), two, 20 if two else 300, 1 if two else 100)
         yield User(
             _id("AIDA", n), name, human, fault != _NO_MFA, ADMIN if fault == _ADMIN else HARMLESS,
             not human and fault != _STRAY and workload < PARTNER_WORKLOADS, (Key(_id("AKIA", n), active=True, age=age, used=used), second),

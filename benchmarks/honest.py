@@ -63,9 +63,10 @@ def _seed(account: SandboxAccount, count: int) -> None:
 
 
 def _user(account: SandboxAccount, backend: Any, user: User) -> None:  # noqa: ANN401 - moto's own class
+    changed, used = (AS_OF - PASSWORD_AGE * DAY, AS_OF - DAY) if user.human else (None, None)
     account.user(
-        user.name, AS_OF - USER_AGE * DAY, tags={"team": "platform"}, console=user.human, mfa=user.human and user.mfa, policies=(user.policy,),
-        password_changed=AS_OF - PASSWORD_AGE * DAY if user.human else None, password_last_used=AS_OF - DAY if user.human else None,
+        user.name, AS_OF - USER_AGE * DAY, tags={"team": "platform"}, console=user.human, mfa=user.human and user.mfa,
+        policies=(user.policy,), password_changed=changed, password_last_used=used,
     )  # fmt: skip
     backend.get_user(user.name).id = user.id
     for key in user.keys:
@@ -92,7 +93,6 @@ def _shapes(endpoint: str, user: str) -> set[str]:
     iam = session.client("iam", endpoint_url=endpoint)
     answers: dict[str, Any] = {
         "details": iam.get_account_authorization_details(MaxItems=1000), "report": iam.get_credential_report(),
-        "summary": {"SummaryMap": {name: value for name, value in iam.get_account_summary()["SummaryMap"].items() if name in ("Users", "Roles")}},
         "keys": iam.list_access_keys(UserName=user), "caller": session.client("sts", endpoint_url=endpoint).get_caller_identity(),
     }  # fmt: skip
     return {path for name, answer in answers.items() for path in _paths(name, {k: v for k, v in answer.items() if k != "ResponseMetadata"})}

@@ -138,7 +138,7 @@ class Account:
     def _row(self, user: User) -> str:
         password = f"true,{_cell(AS_OF - DAY)},{_cell(AS_OF - PASSWORD_AGE * DAY)},N/A" if user.human else "false,N/A,N/A,N/A"
         cells = ",".join(
-            f"{'true' if key.active else 'false'},{_cell(key.created_at)},{_cell(key.used_at)},{'N/A,N/A' if key.used is None else 'eu-west-2,s3'}"
+            f"{str(key.active).lower()},{_cell(key.created_at)},{_cell(key.used_at)},{'N/A,N/A' if key.used is None else 'eu-west-2,s3'}"
             for key in user.keys
         )
         mfa = "true" if user.human and user.mfa else "false"
@@ -250,7 +250,8 @@ def _cell(when: datetime | None) -> str:
 
 def _attached(policy: str) -> str:
     name = policy.rpartition("/")[2]
-    return f"<AttachedManagedPolicies><member><PolicyArn>{policy}</PolicyArn><PolicyName>{name}</PolicyName></member></AttachedManagedPolicies>"
+    member = f"<member><PolicyArn>{policy}</PolicyArn><PolicyName>{name}</PolicyName></member>"
+    return f"<AttachedManagedPolicies>{member}</AttachedManagedPolicies>"
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def counted(stub: str) -> dict[str, int]:
     return found
 
 
-def check(name: str, want: object, got: object) -> None:
-    """Raise BrokenError unless an answer is what the seed says: a fast wrong tool fails."""
-    if want != got:
-        raise BrokenError(f"{name}: the answer is wrong\n  expected {want}\n  got      {got}")
+def check(found: Measured, want: Mapping[str, object]) -> None:
+    """Raise BrokenError unless what a process said is what the seed says: a fast wrong tool fails."""
+    for name, value in want.items():
+        if found.said.get(name) != value:
+            raise BrokenError(f"{found.name}: the answer is wrong: {name}\n  expected {value}\n  got      {found.said.get(name)}")

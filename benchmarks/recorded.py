@@ -66,8 +66,9 @@ def _user(account: str, user: User) -> Iterator[Record]:
 
 def _key(account: str, who: str, key: Key) -> Credential:
     return Credential(
-        uid=uid("aws", account, "access-key", key.id), identity_uid=who, provider="aws", scope=account, kind="access-key", enabled=key.active,
-        created_at=key.created_at, last_used_at=key.used_at, last_used_state="never" if key.used is None else "known", use_seen_to=AS_OF,
+        uid=uid("aws", account, "access-key", key.id), identity_uid=who, provider="aws", scope=account, kind="access-key",
+        enabled=key.active, created_at=key.created_at, last_used_at=key.used_at,
+        last_used_state="never" if key.used is None else "known", use_seen_to=AS_OF,
         observed_at=AS_OF,
     )  # fmt: skip
 

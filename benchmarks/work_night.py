@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 from benchmarks.estate import AS_OF
 from countersign.programme import load
@@ -16,7 +17,7 @@ def main() -> None:
     result = reconcile(load(Path(sys.argv[1])), AS_OF)
     failed = {str(control["id"]): control["failed"] for control in result.controls if control["failed"]}
     unknown = {str(control["id"]): control["unknown"] for control in result.controls if control["unknown"]}
-    rows = [scope for source in result.sources for scope in source["scopes"]]
+    rows: list[dict[str, int]] = [scope for source in result.sources for scope in cast("list[dict[str, int]]", source["scopes"])]
     said = {
         "state": result.state, "failed": failed, "unknown": unknown, "open": result.findings["open"], "guard": result.guard,
         "identities": sum(row["identities"] for row in rows), "credentials": sum(row["credentials"] for row in rows),

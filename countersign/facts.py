@@ -67,8 +67,8 @@ def register_tables(programme: Programme, as_of: datetime) -> tuple[RegisterTabl
         RegisterTable("run", "as_of TIMESTAMP", ((_naive(as_of),),)),
         RegisterTable(
             "register_workloads",
-            "workload VARCHAR, partner VARCHAR, owner VARCHAR, backup_owner VARCHAR, accountable VARCHAR, owner_named BOOLEAN, owner_is_live BOOLEAN, "
-            "expiry_is_declared BOOLEAN, expires_on DATE",
+            "workload VARCHAR, partner VARCHAR, owner VARCHAR, backup_owner VARCHAR, accountable VARCHAR, owner_named BOOLEAN, "
+            "owner_is_live BOOLEAN, expiry_is_declared BOOLEAN, expires_on DATE",
             tuple(workloads),
         ),
         RegisterTable(

@@ -24,11 +24,27 @@ if TYPE_CHECKING:
 NAME = "findings.parquet"
 BATCH = 10_000
 _LEDGER = {
-    "fingerprint": "VARCHAR", "control": "VARCHAR", "subject": "VARCHAR", "subject_kind": "VARCHAR", "identity": "VARCHAR", "identity_name": "VARCHAR",
-    "provider": "VARCHAR", "partner": "VARCHAR", "accountable": "VARCHAR", "severity": "VARCHAR", "reason": "VARCHAR", "state": "VARCHAR",
-    "first_seen": "TIMESTAMP", "since": "TIMESTAMP", "due": "TIMESTAMP", "closed_at": "TIMESTAMP", "reopened": "BIGINT", "excepted": "VARCHAR",
-    "excepted_until": "TIMESTAMP", "unobserved_since": "TIMESTAMP",
-}  # fmt: skip
+    "fingerprint": "VARCHAR",
+    "control": "VARCHAR",
+    "subject": "VARCHAR",
+    "subject_kind": "VARCHAR",
+    "identity": "VARCHAR",
+    "identity_name": "VARCHAR",
+    "provider": "VARCHAR",
+    "partner": "VARCHAR",
+    "accountable": "VARCHAR",
+    "severity": "VARCHAR",
+    "reason": "VARCHAR",
+    "state": "VARCHAR",
+    "first_seen": "TIMESTAMP",
+    "since": "TIMESTAMP",
+    "due": "TIMESTAMP",
+    "closed_at": "TIMESTAMP",
+    "reopened": "BIGINT",
+    "excepted": "VARCHAR",
+    "excepted_until": "TIMESTAMP",
+    "unobserved_since": "TIMESTAMP",
+}
 _of_ledger = attrgetter(*_LEDGER)
 
 
@@ -61,16 +77,42 @@ def failing(database: Path, register: Register, standing: Iterable[Known] = ()) 
         while rows := cursor.fetchmany(BATCH):
             for row in rows:
                 (
-                    fingerprint, control, subject, subject_kind, identity, name, provider, scope, partner, accountable, severity, reason, digest,
-                    excepted, until,
-                ) = row  # fmt: skip
+                    fingerprint,
+                    control,
+                    subject,
+                    subject_kind,
+                    identity,
+                    name,
+                    provider,
+                    scope,
+                    partner,
+                    accountable,
+                    severity,
+                    reason,
+                    digest,
+                    excepted,
+                    until,
+                ) = row
                 if _stands_in(subject) and fingerprint not in met and (control, identity) in named:
                     continue
                 yield Failing(
-                    fingerprint=fingerprint, control=control, subject=subject, subject_kind=subject_kind, identity=identity, identity_name=name,
-                    provider=provider, scope=scope, partner=partner, accountable=accountable, severity=severity, reason=reason,
-                    facts_digest=digest, due_span=spans.get(control), excepted=excepted, excepted_until=until,
-                )  # fmt: skip
+                    fingerprint=fingerprint,
+                    control=control,
+                    subject=subject,
+                    subject_kind=subject_kind,
+                    identity=identity,
+                    identity_name=name,
+                    provider=provider,
+                    scope=scope,
+                    partner=partner,
+                    accountable=accountable,
+                    severity=severity,
+                    reason=reason,
+                    facts_digest=digest,
+                    due_span=spans.get(control),
+                    excepted=excepted,
+                    excepted_until=until,
+                )
 
 
 def unknown(database: Path, standing: Sequence[Known]) -> frozenset[str]:
@@ -80,9 +122,12 @@ def unknown(database: Path, standing: Sequence[Known]) -> frozenset[str]:
     records = {record.id: record for record in expectations()}
     found: set[str] = set()
     with opened(database) as db:
-        _load(db, "standing", {"fingerprint": "VARCHAR", "control": "VARCHAR", "subject": "VARCHAR"}, (
-            {"fingerprint": row.fingerprint, "control": row.control, "subject": row.subject} for row in standing
-        ))  # fmt: skip
+        _load(
+            db,
+            "standing",
+            {"fingerprint": "VARCHAR", "control": "VARCHAR", "subject": "VARCHAR"},
+            ({"fingerprint": row.fingerprint, "control": row.control, "subject": row.subject} for row in standing),
+        )
         for control in sorted({row.control for row in standing} & records.keys()):
             record = records[control]
             kinds = ", ".join(f"'{kind}'" for kind in record.subjects)
@@ -99,7 +144,8 @@ def write(path: Path, database: Path, transitions: Iterable[Transition], last: P
         _load(db, "ledger", _LEDGER | {"event": "VARCHAR"}, (_row(transition) for transition in transitions))
         if last is None:
             db.execute(
-                "CREATE OR REPLACE TABLE last AS SELECT NULL::VARCHAR AS fingerprint, NULL::JSON AS facts, NULL::JSON AS sources WHERE FALSE"
+                "CREATE OR REPLACE TABLE last AS "
+                "SELECT NULL::VARCHAR AS fingerprint, NULL::JSON AS facts, NULL::JSON AS sources WHERE FALSE"
             )
         else:
             db.execute(

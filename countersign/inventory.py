@@ -16,7 +16,7 @@ import zstandard
 from countersign.identity import Coverage, CoverageState, Credential, Grant, Identity, Observation, Provenance, Record, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -26,36 +26,94 @@ _STAMP = "TIMESTAMP"
 _MAP = "MAP(VARCHAR, VARCHAR)"
 TABLES: dict[str, dict[str, str]] = {
     "identities": {
-        "uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "kind": "VARCHAR", "native_id": "VARCHAR", "name": "VARCHAR",
-        "aliases": "VARCHAR[]", "track": "VARCHAR", "enabled": "BOOLEAN", "provider_managed": "BOOLEAN", "console": "BOOLEAN", "mfa": "BOOLEAN",
-        "created_at": _STAMP, "created_by": "VARCHAR", "last_active_at": _STAMP, "last_active_state": "VARCHAR", "use_seen_to": _STAMP,
-        "owner_claim": "VARCHAR", "purpose": "VARCHAR", "tags": _MAP, "observed_at": _STAMP, "unknown": _MAP,
+        "uid": "VARCHAR",
+        "provider": "VARCHAR",
+        "scope": "VARCHAR",
+        "kind": "VARCHAR",
+        "native_id": "VARCHAR",
+        "name": "VARCHAR",
+        "aliases": "VARCHAR[]",
+        "track": "VARCHAR",
+        "enabled": "BOOLEAN",
+        "provider_managed": "BOOLEAN",
+        "console": "BOOLEAN",
+        "mfa": "BOOLEAN",
+        "created_at": _STAMP,
+        "created_by": "VARCHAR",
+        "last_active_at": _STAMP,
+        "last_active_state": "VARCHAR",
+        "use_seen_to": _STAMP,
+        "owner_claim": "VARCHAR",
+        "purpose": "VARCHAR",
+        "tags": _MAP,
+        "observed_at": _STAMP,
+        "unknown": _MAP,
     },
     "credentials": {
-        "uid": "VARCHAR", "identity_uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "kind": "VARCHAR", "enabled": "BOOLEAN",
-        "created_at": _STAMP, "expires_at": _STAMP, "never_expires": "BOOLEAN", "last_used_at": _STAMP, "last_used_state": "VARCHAR",
-        "use_seen_to": _STAMP, "ttl_s": "BIGINT", "observed_at": _STAMP, "unknown": _MAP,
+        "uid": "VARCHAR",
+        "identity_uid": "VARCHAR",
+        "provider": "VARCHAR",
+        "scope": "VARCHAR",
+        "kind": "VARCHAR",
+        "enabled": "BOOLEAN",
+        "created_at": _STAMP,
+        "expires_at": _STAMP,
+        "never_expires": "BOOLEAN",
+        "last_used_at": _STAMP,
+        "last_used_state": "VARCHAR",
+        "use_seen_to": _STAMP,
+        "ttl_s": "BIGINT",
+        "observed_at": _STAMP,
+        "unknown": _MAP,
     },
     "grants": {
-        "identity_uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "role": "VARCHAR", "resource": "VARCHAR", "privileged": "BOOLEAN",
+        "identity_uid": "VARCHAR",
+        "provider": "VARCHAR",
+        "scope": "VARCHAR",
+        "role": "VARCHAR",
+        "resource": "VARCHAR",
+        "privileged": "BOOLEAN",
         "via": "VARCHAR",
     },
     "trusts": {
-        "identity_uid": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "party_kind": "VARCHAR", "party": "VARCHAR", "condition": "VARCHAR",
+        "identity_uid": "VARCHAR",
+        "provider": "VARCHAR",
+        "scope": "VARCHAR",
+        "party_kind": "VARCHAR",
+        "party": "VARCHAR",
+        "condition": "VARCHAR",
     },
     "coverage": {
-        "source": "VARCHAR", "provider": "VARCHAR", "scope": "VARCHAR", "operation": "VARCHAR", "state": "VARCHAR", "covers": "VARCHAR[]",
-        "pages": "BIGINT", "rows": "BIGINT", "dropped": "MAP(VARCHAR, BIGINT)", "independent_count": "BIGINT", "error": "VARCHAR",
-        "started": _STAMP, "finished": _STAMP,
+        "source": "VARCHAR",
+        "provider": "VARCHAR",
+        "scope": "VARCHAR",
+        "operation": "VARCHAR",
+        "state": "VARCHAR",
+        "covers": "VARCHAR[]",
+        "pages": "BIGINT",
+        "rows": "BIGINT",
+        "dropped": "MAP(VARCHAR, BIGINT)",
+        "independent_count": "BIGINT",
+        "error": "VARCHAR",
+        "started": _STAMP,
+        "finished": _STAMP,
     },
     "provenance": {"provider": "VARCHAR", "scope": "VARCHAR", "kind": "VARCHAR", "field": "VARCHAR", "call": "VARCHAR", "at": _STAMP},
-}  # fmt: skip
+}
 _TABLE_OF: dict[type, str] = {
-    Identity: "identities", Credential: "credentials", Grant: "grants", Trust: "trusts", Coverage: "coverage", Provenance: "provenance",
-}  # fmt: skip
+    Identity: "identities",
+    Credential: "credentials",
+    Grant: "grants",
+    Trust: "trusts",
+    Coverage: "coverage",
+    Provenance: "provenance",
+}
 _WRITE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 _PARQUET = "FORMAT parquet, COMPRESSION zstd"
 OBSERVATION_LEVEL = 3
+"""Zstandard's own default: nothing is gained by waiting longer."""
+LARGEST_ROW = 64 * 1024 * 1024
+"""Bytes of one spooled row; a role with ten thousand tags would not come near it."""
 _BUFFER = 1 << 17
 """Bytes per file before they are written out: at the usual 8 kB a large scope makes 200,000 system calls."""
 
@@ -89,7 +147,7 @@ def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Pat
     `work` gets one file a table in a folder of the scope's own, replaced whole on a second try; `observations` gets
     what the provider answered, compressed. An exception from `records` passes through, and what was written does not count.
     """
-    where = work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+    where = _spooled(work, scope)
     where.mkdir(parents=True, exist_ok=True)
     seen_file = observations / folder_name(scope.source) / f"{folder_name(f'{scope.provider}-{scope.name}')}.jsonl.zst"
     seen_file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +187,21 @@ def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Pat
     )
 
 
-def unread(scope: Scope, state: CoverageState, operation: str, error: str, started: datetime, finished: datetime, work: Path) -> Reading:
+def unread(  # noqa: PLR0913 - what a coverage row says
+    scope: Scope, state: CoverageState, operation: str, error: str, *, started: datetime, finished: datetime, work: Path
+) -> Reading:
     """Record that a scope could not be read at all: a coverage row and nothing else, which is not the same as `none`."""
     row = Coverage(
-        source=scope.source, provider=scope.provider, scope=scope.name, operation=operation, state=state, error=error, started=started, finished=finished,
-    )  # fmt: skip
-    where = work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+        source=scope.source,
+        provider=scope.provider,
+        scope=scope.name,
+        operation=operation,
+        state=state,
+        error=error,
+        started=started,
+        finished=finished,
+    )
+    where = _spooled(work, scope)
     where.mkdir(parents=True, exist_ok=True)
     (where / "coverage.jsonl").write_bytes(orjson.dumps(row, option=_WRITE))
     return Reading(scope, state, reason=f"{operation}: {error}", coverage=(row,))
@@ -152,41 +219,31 @@ def collect(readings: Iterable[Reading], work: Path, into: Path, *, live: frozen
     with duckdb.connect() as db:
         db.execute(f"SET memory_limit = '1GB'; SET threads = 2; SET temp_directory = '{_quoted(work / 'spill')}'")
         for table, columns in TABLES.items():
-            parts = [
-                (
-                    reading.scope.source,
-                    work
-                    / folder_name(reading.scope.source)
-                    / folder_name(f"{reading.scope.provider}-{reading.scope.name}")
-                    / f"{table}.jsonl",
-                )
-                for reading in settled
-                if table == "coverage" or not reading.passed_over
-            ]
-            by_source: dict[str, list[str]] = {}
-            for source, part in parts:
-                if part.exists() and part.stat().st_size:
-                    by_source.setdefault(source, []).append(str(part))
-            spec = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items()) + "}"
-            with_source = "" if "source" in columns else "? AS source, "
-            selects: list[str] = []
-            arguments: list[object] = []
-            for source, paths in sorted(by_source.items()):
-                selects.append(
-                    f"SELECT {with_source}* FROM read_json(?, format='newline_delimited', columns={spec}, maximum_object_size=67108864)"
-                )
-                arguments += [paths] if "source" in columns else [source, paths]
-            if not selects:
-                empty = ", ".join(
-                    f"NULL::{kind} AS {name}" for name, kind in ({} if "source" in columns else {"source": "VARCHAR"} | columns).items()
-                )
-                selects = [f"SELECT {empty or ', '.join(f'NULL::{kind} AS {name}' for name, kind in columns.items())} WHERE FALSE"]
-            query = " UNION ALL ".join(selects)
+            spooled: dict[str, list[str]] = {}
+            for reading in settled:
+                part = _spooled(work, reading.scope) / f"{table}.jsonl"
+                if (table == "coverage" or not reading.passed_over) and part.exists() and part.stat().st_size:
+                    spooled.setdefault(reading.scope.source, []).append(str(part))
+            query, arguments = _rows(table, spooled)
             file = into / f"{table}.parquet"
             db.execute(f"COPY ({query}) TO '{_quoted(file)}' ({_PARQUET})", arguments)
             if "uid" in columns:
                 _keep_latest(db, file, work / "twice.parquet")
     return settled
+
+
+def _rows(table: str, spooled: Mapping[str, list[str]]) -> tuple[str, list[object]]:
+    """Return the query of a table's rows with the source of each, over the spooled files by source; no files, no rows."""
+    columns = TABLES[table] if "source" in TABLES[table] else {"source": "VARCHAR"} | TABLES[table]
+    if not spooled:
+        return f"SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in columns.items())} WHERE FALSE", []
+    spec = ", ".join(f"'{name}': '{kind}'" for name, kind in TABLES[table].items())
+    read = f"read_json(?, format='newline_delimited', columns={{{spec}}}, maximum_object_size={LARGEST_ROW})"
+    told = "" if "source" in TABLES[table] else "? AS source, "
+    arguments: list[object] = []
+    for source, paths in sorted(spooled.items()):
+        arguments += [source, paths] if told else [paths]
+    return " UNION ALL ".join([f"SELECT {told}* FROM {read}"] * len(spooled)), arguments
 
 
 def _keep_latest(db: duckdb.DuckDBPyConnection, file: Path, scratch: Path) -> None:
@@ -215,6 +272,10 @@ def _forget(where: Path, seen_file: Path) -> None:
     for table in TABLES:
         (where / f"{table}.jsonl").unlink(missing_ok=True)
     seen_file.unlink(missing_ok=True)
+
+
+def _spooled(work: Path, scope: Scope) -> Path:
+    return work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
 
 
 def _quoted(path: Path) -> str:

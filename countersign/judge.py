@@ -30,13 +30,31 @@ _FIELD_OF = {
     "expired_days": "expires_at",
     "idle_days": "last_used_at",
 }
-_RAW_FIELDS = frozenset({
-    "created_at", "last_used_at", "last_used_state", "expires_at", "track", "console", "mfa", "enabled", "owner_claim",
-    "outside_parties", "unconditioned_parties", "unknown_party_names", "admin_grants", "admin_roles",
-})  # fmt: skip
+_RAW_FIELDS = frozenset(
+    {
+        "created_at",
+        "last_used_at",
+        "last_used_state",
+        "expires_at",
+        "track",
+        "console",
+        "mfa",
+        "enabled",
+        "owner_claim",
+        "outside_parties",
+        "unconditioned_parties",
+        "unknown_party_names",
+        "admin_grants",
+        "admin_roles",
+    }
+)
 _PROVENANCE_FIELD = {
-    "outside_parties": "trusts", "unconditioned_parties": "trusts", "unknown_party_names": "trusts", "admin_grants": "grants", "admin_roles": "grants",
-}  # fmt: skip
+    "outside_parties": "trusts",
+    "unconditioned_parties": "trusts",
+    "unknown_party_names": "trusts",
+    "admin_grants": "grants",
+    "admin_roles": "grants",
+}
 _REGISTER_FACTS = frozenset({"partner", "workload", "owner", "backup_owner", "workload_expires_on", "contract_ends_on"})
 
 
@@ -126,9 +144,14 @@ def _subjects(e: Expectation) -> str:
 
 def _as_check(e: Expectation) -> Check:
     meta = {
-        "control": e.id, "title": e.title, "severity": e.severity.value, "population": e.population, "fact": e.holds.column,
-        "subjects": list(e.subjects), "maps_to": list(e.maps_to),
-    }  # fmt: skip
+        "control": e.id,
+        "title": e.title,
+        "severity": e.severity.value,
+        "population": e.population,
+        "fact": e.holds.column,
+        "subjects": list(e.subjects),
+        "maps_to": list(e.maps_to),
+    }
     return Check(e.id, _column(e), e.holds, _GX_SEVERITY[e.severity], f"{e.title}. {e.why}", meta)
 
 
@@ -141,10 +164,11 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
         digest = "concat_ws('|', " + ", ".join(f"coalesce({_shown(name, columns)}::VARCHAR, '-')" for name in stable) + ")"
         reason = ", ".join(_told(text) if is_fact else _text(text) for text, is_fact in e.reason_parts())
         query = f"""
-            SELECT sha256('{e.id}' || chr(0) || f.subject) AS fingerprint, '{e.id}' AS control, f.subject, f.subject_kind, f.kind, f.identity,
-                   f.identity_name, f.provider, f.scope, f.partner, coalesce(f.accountable, c.accountable) AS accountable,
+            SELECT sha256('{e.id}' || chr(0) || f.subject) AS fingerprint, '{e.id}' AS control, f.subject, f.subject_kind, f.kind,
+                   f.identity, f.identity_name, f.provider, f.scope, f.partner, coalesce(f.accountable, c.accountable) AS accountable,
                    '{e.severity.value}' AS severity, concat({reason}) AS reason, to_json({{{facts}}}) AS facts,
-                   coalesce(s.sources, '[]') AS sources, sha256({digest}) AS facts_digest, x.exception AS excepted, x.expires_at AS excepted_until
+                   coalesce(s.sources, '[]') AS sources, sha256({digest}) AS facts_digest,
+                   x.exception AS excepted, x.expires_at AS excepted_until
             FROM facts f
             LEFT JOIN register_controls c ON c.control = '{e.id}'
             LEFT JOIN register_exceptions x ON x.control = '{e.id}' AND x.subject = f.subject
@@ -218,9 +242,16 @@ def _result(e: Expectation, counted: _Counted, unread: Sequence[UnknownReason]) 
     reasons = (*counted.reasons, *unread)
     unknown = sum(reason.count for reason in reasons)
     return ControlResult(
-        e.id, e.title, e.severity.value, counted.known + unknown, counted.known - counted.failing, counted.failing - counted.excepted,
-        counted.excepted, unknown, reasons,
-    )  # fmt: skip
+        e.id,
+        e.title,
+        e.severity.value,
+        counted.known + unknown,
+        counted.known - counted.failing,
+        counted.failing - counted.excepted,
+        counted.excepted,
+        unknown,
+        reasons,
+    )
 
 
 def _check_columns(expectations: Sequence[Expectation], columns: Mapping[str, str]) -> None:

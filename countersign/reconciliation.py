@@ -168,7 +168,7 @@ class Reconciliation:
         message = error.message.removeprefix(f"{operation}: ") if isinstance(error, ReadError) else f"{type(error).__name__}: {error}"
         now = self.clock()
         self.tell(f"could not read {scope.provider} {scope.name}: {operation}: {message}")
-        return unread(scope, "denied" if denied else "failed", operation, message, self.started, now, self.work)
+        return unread(scope, "denied" if denied else "failed", operation, message, started=self.started, finished=now, work=self.work)
 
     def judge(self, readings: Iterable[Reading]) -> Judged:
         """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""

@@ -132,7 +132,7 @@ def run_state(state: str, scopes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def check(expectation: Mapping[str, Any]) -> str:
-    """Say one expectation of the suite in plain words; one that nobody has put into words is named with its arguments."""
+    """Say one expectation in plain words, for the page and for docs/controls; an unknown kind of check is named with its arguments."""
     meta, kwargs = expectation["meta"], expectation["kwargs"]
     who = " or ".join(meta["subjects"])
     return f"Every {who} with {meta['population']} true must have {meta['fact']} {_must(expectation['type'], kwargs)}."

@@ -50,7 +50,7 @@ def judged(
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Judgement, list[dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("night")
-    denied = unread(DENIED, "denied", "sts:AssumeRole", "AccessDenied: not authorised", AS_OF, AS_OF, folder / "work")
+    denied = unread(DENIED, "denied", "sts:AssumeRole", "AccessDenied: not authorised", started=AS_OF, finished=AS_OF, work=folder / "work")
     rows: list[Record] = [
         user("old"), key("AKIAOLD", user("old"), created_at=AS_OF - 200 * DAY),
         user("fine"), key("AKIAFINE", user("fine"), created_at=AS_OF - 90 * DAY, last_used_at=AS_OF - DAY, last_used_state="known"),

@@ -57,7 +57,7 @@ def _read(programme: Programme, scope: Scope, folder: Path) -> Reading:
     try:
         return spool(connector(source.provider).read(request), scope, folder / "work", folder / "observations")
     except ScopeDeniedError as error:
-        return unread(scope, "denied", error.operation, str(error), NOW, NOW, folder / "work")
+        return unread(scope, "denied", error.operation, str(error), started=NOW, finished=NOW, work=folder / "work")
 
 
 def test_the_register_breaks_the_two_rules_that_it_should(northwind: Path) -> None:
