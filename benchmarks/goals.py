@@ -107,7 +107,8 @@ def night() -> Iterator[Line]:
     for users in (1000, 10000, 30000):
         with _programme(users) as (folder, stub):
             found = costs[users] = run(f"night {users}", work("work_night", folder), stub=stub)
-        check(found, {"failed": dict(expected(users)), "unknown": {}, "state": "complete", "guard": None, **_size(users)})
+        # Unknown: whether root's password is enabled, which the credential report never says.
+        check(found, {"failed": dict(expected(users)), "unknown": {"inactive": 1}, "state": "complete", "guard": None, **_size(users)})
         size = f"{found.rss:.0f} MB, {found.cpu:.1f} CPU s, {found.wall:.0f} s"
         yield _at_most(f"-  a night of {users:,} users and {2 * users:,} keys: below 1 GB", found.rss, 1024, size)
     yield _linear("-", {users: costs[users].cpu for users in (10000, 30000)})

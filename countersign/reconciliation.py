@@ -91,7 +91,7 @@ class Reconciliation:
         self.clock = clock
         self.tell = tell
         self.started = clock()
-        self.as_of = as_of or self.started
+        self.as_of = as_of or self.started.replace(microsecond=0)
         self.run = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.slot = slot or self.run
         self.sources = tuple(source for source in programme.sources if not only or source.name in only)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from countersign.errors import Problem
     from countersign.programme import Programme
 
+_ONE = {"people": "person", "partners": "partner", "controls": "control", "workloads": "workload", "exceptions": "exception"}
+
 
 def check(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
     """Say everything that is wrong with the register, each with file, line and fix.
@@ -29,13 +31,13 @@ def check(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
         found = error.problems
     else:
         found = problems(loaded)
-        counts = {name: len(getattr(loaded.register, name)) for name in ("people", "partners", "controls", "workloads", "exceptions")}
+        counts = {name: len(getattr(loaded.register, name)) for name in _ONE}
     if as_json:
         show.document({"ok": not found, "problems": show.problem_list(found), "entries": counts or None})
     else:
         for problem in found:
             show.out(show.problem_text(problem))
-        held = ", ".join(f"{count} {name}" for name, count in counts.items())
+        held = ", ".join(f"{count} {_ONE[name] if count == 1 else name}" for name, count in counts.items())
         many = f"{len(found)} {'problem' if len(found) == 1 else 'problems'}"
         show.out(f"The register holds: {held}." if not found else f"{many} in the register{f' ({held})' if held else ''}.")
     return EXIT_ACT if found else EXIT_FINE
