@@ -40,7 +40,7 @@ check: $(READY) ## Lint, types, import rules, unused dependencies
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 
-bench: $(READY) ## Measure against the goals (15 minutes); choose with BENCH="aws judge"
+bench: $(READY) ## Measure against the goals (five to ten minutes); choose with BENCH="aws judge"
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 docs: $(READY) ## Write the pages that are made from the program: docs/controls.md, docs/controls/, the help in README.md

@@ -15,6 +15,7 @@ from countersign.identity import Identity, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
 BY_NAME = "a credential report has no ids: this is the user's name, which another user may take over"
 OLDER_REPORT = "row of an older credential report of the same account"
@@ -58,7 +59,7 @@ def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
         account=into.scope,
         observed_at=into.at,
         report=usable.rows if usable else None,
-        report_at=usable.tally.export.modified if usable else None,
+        report_at=_told_at(usable) if usable else None,
         report_reason="its credential report is broken" if reports else "no credential report of this account is in the folder",
     )
     if pages:
@@ -76,6 +77,11 @@ def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
                     yield from report.tally.provenance(("user",), name)
         yield from report.tally.observations(iter(report.shown))
         yield report.tally.coverage()
+
+
+def _told_at(report: _Report) -> datetime:
+    """Say when the report was written: no earlier than anything in it, whatever the file's date or its `GeneratedTime` say."""
+    return max([report.tally.export.modified, *(when for row in report.rows.values() if (when := row.told_at) is not None)])
 
 
 def _report(export: Export, into: Into, *, alone: bool) -> _Report:

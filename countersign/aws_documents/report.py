@@ -60,6 +60,13 @@ class ReportRow:
     """Slots that hold a key; an inactive slot without a date holds none."""
 
     @property
+    def told_at(self) -> datetime | None:
+        """The newest time in the row: the report cannot be older than that. None: the row has no time."""
+        keys = (when for key in self.keys for when in (key.created_at, key.use.at))
+        times = (self.created_at, self.password_changed_at, self.password_use.at, *keys)
+        return max((when for when in times if when is not None), default=None)
+
+    @property
     def account(self) -> str:
         """The account number inside the ARN; empty when the ARN has none."""
         parts = self.arn.split(":", 5)

@@ -133,6 +133,15 @@ def test_an_older_report_brings_no_deleted_key_back_and_misses_no_new_one(cloud:
     assert (ago(3), ago(hours=3)) == (found[kept].last_used_at, found[kept].use_seen_to)
 
 
+def test_a_report_that_says_it_is_years_old_is_no_older_than_iam_keeps_one(cloud: SandboxAws) -> None:
+    account = cloud.account(ACCOUNT)
+    account.user("idle", ago(400))
+    account.key("idle", ago(200))
+    account.freeze_report(datetime(2015, 2, 2, 20, 2, 2, tzinfo=UTC))
+    (key,) = keys(read(cloud)).values()
+    assert key.use_seen_to == NOW - timedelta(hours=4)
+
+
 def test_ids_are_asked_for_only_where_they_are_needed(cloud: SandboxAws) -> None:
     account = cloud.account(ACCOUNT)
     native = account.user("calm", ago(400), tags={"team": "data"})

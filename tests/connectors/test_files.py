@@ -359,6 +359,14 @@ def test_a_credential_report_in_each_of_its_dresses(tmp_path: Path, content: Any
     assert (datetime(2026, 11, 19, tzinfo=UTC) if isinstance(content, dict) else WRITTEN) == robot.use_seen_to
 
 
+def test_a_report_is_no_older_than_what_it_tells(tmp_path: Path) -> None:
+    content = base64.b64encode(table(ROBOT, ALICE).encode()).decode()
+    put(tmp_path, "report.json", {"ReportFormat": "text/csv", "GeneratedTime": "2015-02-02T20:02:02+00:00", "Content": content})
+    robot = next(one for one in of(read(tmp_path), Identity) if one.name == "robot")
+    assert robot.use_seen_to is not None
+    assert robot.use_seen_to > datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def test_the_root_row_is_a_user_of_its_own(tmp_path: Path) -> None:
     put(tmp_path, "report.csv", table(ROOT, ALICE))
     records = read(tmp_path)
