@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Self
 
 import orjson
@@ -34,7 +35,7 @@ from countersign.judge import Judgement, judge
 from countersign.key_lookup import needs_id
 from countersign.reading import ReadRequest, Scope, connector
 from countersign.remediation import Action, Night, plan, scan_looks_wrong
-from countersign.results import RunResult, state_of
+from countersign.results import RunResult, Tell, silent, state_of
 from countersign.state import State
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from countersign.programme import Programme
 
 KIND = "reconcile"
+READING = 0.7
+"""How much of a run is reading, for those who watch it; the rest is judging and what follows."""
 SUMMARY = ("open", "new", "resolved", "reopened", "unobserved", "excepted")
 THREADS = 8
 
@@ -85,11 +88,13 @@ class Reconciliation:
         slot: str | None = None,
         only: Sequence[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        tell: Callable[[str], None] = lambda _message: None,
+        tell: Tell = silent,
     ) -> None:
         self.programme = programme
         self.clock = clock
         self.tell = tell
+        self._read = count(1)
+        self._to_read = 0
         self.started = clock()
         self.as_of = as_of or self.started.replace(microsecond=0)
         self.run = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -149,6 +154,7 @@ class Reconciliation:
                 found += connector(source.provider).scopes(source)
             except ReadError as error:
                 lost.append(self.settle(Scope(source.name, source.provider, source.name), error))
+        self._to_read = len(found)
         return tuple(found), tuple(lost)
 
     def read(self, scope: Scope) -> Reading:
@@ -158,7 +164,7 @@ class Reconciliation:
             source=source, scope=scope, run=self.run, now=self.clock, needs_id=needs_id(self.programme.register, self.as_of)
         )
         reading = spool(connector(source.provider).read(request), scope, self.work, self.folder / "observations")
-        self.tell(f"read {scope.provider} {scope.name}: {reading.identities} identities, {reading.credentials} credentials")
+        self.tell(f"read {scope.provider} {scope.name}: {reading.identities} identities, {reading.credentials} credentials", self._share())
         return reading
 
     def settle(self, scope: Scope, error: BaseException) -> Reading:
@@ -167,15 +173,18 @@ class Reconciliation:
         operation = error.operation if isinstance(error, ReadError) else "read"
         message = error.message.removeprefix(f"{operation}: ") if isinstance(error, ReadError) else f"{type(error).__name__}: {error}"
         now = self.clock()
-        self.tell(f"could not read {scope.provider} {scope.name}: {operation}: {message}")
+        self.tell(f"could not read {scope.provider} {scope.name}: {operation}: {message}", self._share())
         return unread(scope, "denied" if denied else "failed", operation, message, started=self.started, finished=now, work=self.work)
+
+    def _share(self) -> float | None:
+        return READING * min(1.0, next(self._read) / self._to_read) if self._to_read else None
 
     def judge(self, readings: Iterable[Reading]) -> Judged:
         """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
         inventory = self.folder / "inventory"
         live = frozenset(("aws", account) for source in self.programme.sources if source.provider == "aws" for account in source.accounts)
         settled = collect(readings, self.work, inventory, live=live)
-        self.tell("judging")
+        self.tell("judging", READING)
         tables = register_tables(self.programme, self.as_of)
         write_register(tables, inventory)
         database = self.work / "run.duckdb"
@@ -187,6 +196,7 @@ class Reconciliation:
 
     def plan(self, judged: Judged) -> Planned:
         """Decide what changes in the ledger and at the desk; writes only into the staged evidence."""
+        self.tell("planning tickets", 0.85)
         known = self.state.known()
         standing = [row for row in known.values() if row.state != "resolved"]
         failing = findings_file.failing(judged.database, self.programme.register, standing)
@@ -254,12 +264,14 @@ class Reconciliation:
 
     def act(self, planned: Planned) -> tuple[Receipt, ...]:
         """Seal the intent, write the ledger and claim the tickets in one transaction, then write to the desk."""
+        self.tell("writing tickets", 0.9)
         intent = self.store.seal_intent(self.staging, self._statement(KIND, {"intent": "what plan.json lists"}), self._signer)
         self.state.apply(self.run, planned.transitions, at=self.as_of, target=self.desk.target, actions=planned.actions)
         return outbox.carry_out(planned.actions, self.desk, self.state, as_of=self.as_of, evidence=f"run {self.run}", digest=intent)
 
     def record(self, judged: Judged, planned: Planned, receipts: Sequence[Receipt]) -> RunResult:
         """Seal the run into the chain and say what it came to."""
+        self.tell("sealing the evidence", 0.95)
         state = state_of(judged.readings)
         tickets = dict.fromkeys(("created", "updated", "closed", "reopened", "unchanged", "rolled-up", "failed"), 0)
         for receipt in receipts:
@@ -362,7 +374,7 @@ def reconcile(
     *,
     slot: str | None = None,
     only: Sequence[str] = (),
-    tell: Callable[[str], None] = lambda _message: None,
+    tell: Tell = silent,
 ) -> RunResult:
     """Run one night here and now, reading scopes in a few threads; the same as the flow, without Prefect.
 

@@ -15,16 +15,16 @@ from countersign import results, run_evidence, schema
 from countersign.desk.local import local_tickets
 from countersign.evidence import signer
 from countersign.reconciliation import KIND, SUMMARY, Reconciliation, read_all
-from countersign.results import Rehearsal, state_of
+from countersign.results import Rehearsal, silent, state_of
 from countersign.state import BATCH, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from countersign.programme import Programme
     from countersign.remediation import ActionKind
-    from countersign.results import RunResult
+    from countersign.results import RunResult, Tell
 
 _BECOMES: dict[ActionKind, str] = {
     "create": "created", "update": "updated", "close": "closed", "reopen": "reopened", "unchanged": "unchanged", "rolled-up": "rolled-up",
@@ -38,7 +38,7 @@ def rehearse(
     *,
     slot: str | None = None,
     only: Sequence[str] = (),
-    tell: Callable[[str], None] = lambda _message: None,
+    tell: Tell = silent,
 ) -> Iterator[tuple[Programme, Rehearsal | RunResult]]:
     """Read, judge and plan as `reconcile` would, and write nothing: no ledger, no ticket, no evidence; no lock is taken.
 

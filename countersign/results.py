@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from countersign.clock import stamp
 
@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from countersign.judge import ControlResult
 
 State = Literal["complete", "partial", "failed"]
+
+
+class Tell(Protocol):
+    """Is told how a run goes on, from any thread."""
+
+    def __call__(self, message: str, share: float | None = None, /) -> None:
+        """Take a sentence, and how much of the run is behind us (0 to 1; None: that cannot be said)."""
+        ...
+
+
+def silent(message: str, share: float | None = None, /) -> None:
+    """Tell nobody."""
+    del message, share
+
+
 EXIT_FINE, EXIT_ACT, EXIT_USAGE, EXIT_PARTIAL, EXIT_FAILED = range(5)
 
 

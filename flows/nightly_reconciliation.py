@@ -18,7 +18,7 @@ from countersign.inventory import Reading
 from countersign.programme import load
 from countersign.reading import Scope
 from countersign.reconciliation import THREADS, Reconciliation
-from flows.telling import slot_of_this_run, tell_prefect, verdict
+from flows.telling import slot_of_this_run, tell_prefect, to_log, verdict
 
 # Prefect types its own runners more narrowly than its decorator takes them.
 _THREADS: Any = ThreadPoolTaskRunner(max_workers=THREADS)
@@ -60,7 +60,7 @@ def nightly_reconciliation(
     Ends Completed, or red as `Partial`, `Stopped` or `Failed`; the evidence holds the truth, Prefect only points at it.
     """
     log = get_run_logger()
-    with Reconciliation(load(Path(programme)), as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=log.info) as run:
+    with Reconciliation(load(Path(programme)), as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=to_log(log)) as run:
         if run.earlier is not None:
             log.info("slot %s had its run already: %s", run.slot, run.earlier.evidence)
             return verdict(run.earlier)

@@ -12,14 +12,24 @@ from prefect.events import emit_event
 from countersign.clock import stamp
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterable
 
     from countersign.finding import Transition
-    from countersign.results import RunResult
+    from countersign.results import RunResult, Tell
 
 _COLUMNS = ("id", "population", "passed", "failed", "excepted", "unknown")
 MOST_EVENTS = 100
 """Prefect's event queue drops what comes too fast: beyond this, one event says how many more there are."""
+
+
+def to_log(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Tell:
+    """Return what puts a run's messages into the flow's log, as said by who said them."""
+
+    def tell(message: str, share: float | None = None, /) -> None:
+        log.info(message, stacklevel=2, extra={"share": share})
+
+    return tell
 
 
 def slot_of_this_run() -> str | None:

@@ -11,13 +11,13 @@ import typer
 from countersign.cli import show
 from countersign.cli.options import HERE, AsJson, ProgrammeFolder
 from countersign.errors import CountersignError
-from countersign.results import EXIT_USAGE
+from countersign.results import EXIT_USAGE, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from countersign.programme import Programme
-    from countersign.results import RunResult
+    from countersign.results import RunResult, Tell
 
 INTERRUPTED = 130
 
@@ -123,7 +123,7 @@ def through_prefect(
     slot: str | None = None,
     as_of: datetime | None = None,
     only: "Sequence[str]" = (),
-    tell: "Callable[[str], None]" = lambda _message: None,
+    tell: "Tell" = silent,
 ) -> "RunResult":
     """Run the nightly flow with Prefect's own words kept off the terminal, where `tell` gives ours."""
     from countersign.clock import stamp
@@ -142,17 +142,17 @@ def through_prefect(
 class _Teller(logging.Handler):
     """Passes on what the run itself says in the flow's log, and none of what Prefect adds."""
 
-    def __init__(self, tell: "Callable[[str], None]") -> None:
+    def __init__(self, tell: "Tell") -> None:
         super().__init__(logging.INFO)
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.module == "reconciliation":
-            self._tell(record.getMessage())
+            self._tell(record.getMessage(), getattr(record, "share", None))
 
 
 @contextmanager
-def _told(tell: "Callable[[str], None]") -> "Iterator[None]":
+def _told(tell: "Tell") -> "Iterator[None]":
     teller = _Teller(tell)
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from countersign.clock import stamp
@@ -24,11 +26,12 @@ from countersign.errors import ConfigError
 from countersign.finding import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
 
     from countersign.errors import CountersignError, Problem
+    from countersign.results import Tell
 
 NOTHING = "-"
 PIPED_WIDTH = 220
@@ -125,20 +128,32 @@ def problem_list(problems: Iterable[Problem]) -> list[dict[str, object]]:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Show on standard error that work goes on; yields what to call with each message, from any thread."""
+def progress(title: str) -> Iterator[Tell]:
+    """Show on standard error that work goes on; yields what to call with each message, from any thread.
+
+    On a terminal a bar shows how much is done, as soon as anybody says so; elsewhere each message is a line.
+    """
     console = _console(sys.stderr)
     if not console.is_terminal:
         say(Text(clean(title)))
-        yield lambda message: say(Text(clean(message)))
+
+        def line(message: str, share: float | None = None, /) -> None:
+            del share
+            say(Text(clean(message)))
+
+        yield line
         return
-    with console.status(Text(clean(title))) as status:
+    columns = (TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task(escape(clean(title)), total=None)
 
-        def tell(message: str) -> None:
-            console.print(Text(clean(message)))
-            status.update(Text(clean(message)))
+        def step(message: str, share: float | None = None, /) -> None:
+            bar.console.print(Text(clean(message)))
+            bar.update(task, description=escape(clean(message)))
+            if share is not None:
+                bar.update(task, total=1.0, completed=share)
 
-        yield tell
+        yield step
 
 
 def path(where: Path) -> str:

@@ -150,7 +150,7 @@ def test_a_run_is_summed_up_with_its_worst_findings_and_a_command_that_checks_it
 ) -> None:
     monkeypatch.chdir(copied)
     code, out, err = shown(capsys, "reconcile", "--as-of", "2026-11-23T02:15:00Z")
-    assert (code, err.splitlines()[-1]) == (1, "judging")
+    assert (code, err.splitlines()[-1]) == (1, "sealing the evidence")
     for expected in (
         "State: complete",
         "exports  111111111111  complete",

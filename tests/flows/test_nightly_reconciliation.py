@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from prefect.logging.handlers import APILogWorker
 
 from countersign import scaffold
 from countersign.evidence.verify import verify
@@ -85,6 +86,8 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
         process = subprocess.Popen([BIN / "prefect", "server", "start", "--port", str(port)], env=env, stdout=log, stderr=log)
         stack.callback(process.wait)
         stack.callback(process.terminate)
+        # The flow that runs in this process logs behind our back: let it finish while the server still listens.
+        stack.callback(APILogWorker.drain_all)
         asyncio.run(_ready(server.api, process))
         server.run("work-pool", "create", "countersign", "--type", "process")
         yield server
