@@ -30,7 +30,7 @@ demo: $(READY) ## Start the sandbox clouds, run one night on them, say what to l
 test: $(READY) ## Run every test that needs nothing beyond what pip brings
 	@$(BIN)/python -m pytest tests $(TEST)
 
-test-system: $(READY) ## Run the tests that need Debian's packages (chromium, postgresql)
+test-system: $(READY) ## Run the tests that need Debian's packages (chromium, openssl, postgresql)
 	@$(BIN)/python -m pytest tests/system $(TEST)
 
 check: $(READY) ## Lint, types, import rules, unused dependencies

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import hashlib
 import json
 import multiprocessing
 import resource
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rfc8785
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
@@ -107,9 +111,9 @@ def test_keygen_makes_a_key_that_only_its_owner_can_read(tmp_path: Path) -> None
     public = signer.keygen(path)
     assert [each.stat().st_mode & 0o777 for each in (path.parent, path, public)] == [0o700, 0o600, 0o644]
     assert tmp_path / "keys" / "evidence.pub.pem" == public
-    der = subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout
-    hashed = subprocess.run(["sha256sum"], input=der, check=True, capture_output=True).stdout.decode().split()[0]
-    assert hashed == signer.load("file:keys/evidence.pem", tmp_path).public_key.keyid
+    loaded = serialization.load_pem_public_key(public.read_bytes())
+    der = loaded.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert hashlib.sha256(der).hexdigest() == signer.load("file:keys/evidence.pem", tmp_path).public_key.keyid
 
 
 @pytest.mark.parametrize("taken", ["evidence.pem", "evidence.pub.pem"])
@@ -136,15 +140,12 @@ def test_other_signers_are_not_in_this_version(uri: str) -> None:
 
 
 def test_what_is_no_ed25519_key_is_refused_without_quoting_it(tmp_path: Path) -> None:
-    rsa = tmp_path / "rsa.pem"
-    subprocess.run(
-        ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", rsa], check=True, capture_output=True
-    )
-    junk = tmp_path / "junk.pem"
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    rsa_key = generate_private_key(public_exponent=65537, key_size=2048)
+    rsa, junk, locked = tmp_path / "rsa.pem", tmp_path / "junk.pem", tmp_path / "locked.pem"
+    rsa.write_bytes(rsa_key.private_bytes(*form, serialization.NoEncryption()))
     junk.write_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
-    locked = tmp_path / "locked.pem"
-    command: list[str | Path] = ["openssl", "genpkey", "-algorithm", "ED25519", "-aes256", "-pass", "pass:secret", "-out", locked]
-    subprocess.run(command, check=True, capture_output=True)
+    locked.write_bytes(Ed25519PrivateKey.generate().private_bytes(*form, serialization.BestAvailableEncryption(b"secret")))
     for path in (rsa, junk, locked):
         path.chmod(0o600)
         with pytest.raises(EvidenceError, match="no unencrypted Ed25519") as refused:
@@ -330,27 +331,6 @@ def test_a_killed_run_is_seen_as_interrupted_and_can_be_adopted(key: Path, publi
 
 
 # --- verifying
-
-
-def test_openssl_alone_can_check_a_statement(chain: Path, public: Path, tmp_path: Path) -> None:
-    envelope = verify.read_envelope(chain / "00000002" / "statement.dsse.json")
-    (tmp_path / "signed").write_bytes(verify.pae(envelope))
-    (tmp_path / "signature").write_bytes(envelope.signatures[0][1])
-    command: list[str | Path] = [
-        "openssl",
-        "pkeyutl",
-        "-verify",
-        "-pubin",
-        "-inkey",
-        public,
-        "-rawin",
-        "-in",
-        tmp_path / "signed",
-        "-sigfile",
-        tmp_path / "signature",
-    ]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert said.stdout.strip() == "Signature Verified Successfully"
 
 
 def test_securesystemslib_accepts_our_envelopes(chain: Path, key: Path) -> None:
