@@ -55,6 +55,23 @@ def _signed_certificate(name: str, subject: Any, issuer: str, signing: Any, *, a
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        # Python 3.13 asks of a certificate what RFC 5280 does: whose key it holds and whose signed it, and what an authority's may sign.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(subject.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=authority,
+                crl_sign=authority,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .sign(signing, hashes.SHA256())
     )
