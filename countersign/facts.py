@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import duckdb
 
-from countersign.inventory import TABLES, Reading
+from countersign.inventory import TABLES, Reading, sql_text
 from countersign.register.check import exception_valid
+from countersign.register.records import EXPIRY_REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,6 @@ _FOOTPRINT_KINDS = {
 }
 # Where whoever makes an identity chooses its name, and two may share one, a name in the register proves nothing.
 _NAMES_PROVE_NOTHING = frozenset({("azure", "application"), ("azure", "service-principal"), ("vault", "token")})
-_DEFAULT_EXPIRY = ("vault_secret_id", "vault_token", "entra_secret", "entra_certificate", "gcp_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def register_tables(programme: Programme, as_of: datetime) -> tuple[RegisterTabl
             "register_exceptions",
             "exception VARCHAR, control VARCHAR, subject VARCHAR, expires_at TIMESTAMP",
             tuple(
-                (entry.exception, entry.control, entry.subject, _naive(end_of(entry.expires, register.customer.timezone)))
+                (entry.exception, entry.control, entry.subject, _naive(register.end_of(entry.expires)))
                 for entry in register.exceptions.values()
                 if entry.expires is not None and exception_valid(register, entry, as_of) is None
             ),
@@ -109,14 +108,14 @@ def write_register(tables: Iterable[RegisterTable], into: Path) -> None:
     with duckdb.connect() as db:
         for table in tables:
             _create(db, table)
-            db.execute(f"COPY {table.name} TO '{_quoted(into / f'{table.name}.parquet')}' (FORMAT parquet, COMPRESSION zstd)")
+            db.execute(f"COPY {table.name} TO {sql_text(into / f'{table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
 
 
 def build(database: Path, inventory: Path, tables: Iterable[RegisterTable], readings: Iterable[Reading]) -> None:
     """Make the `facts` of the DuckDB file `database` (a view of a Parquet file beside it), from the Parquet files under `inventory`."""
     with opened(database) as db:
         for name in TABLES:
-            db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('{_quoted(inventory / f'{name}.parquet')}')")
+            db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({sql_text(inventory / f'{name}.parquet')})")
         for table in tables:
             _create(db, table)
         _create(
@@ -132,9 +131,9 @@ def build(database: Path, inventory: Path, tables: Iterable[RegisterTable], read
         )
         # As Parquet beside the database: writing a table into it takes twice as long.
         query = resources.files("countersign").joinpath("facts.sql").read_text(encoding="utf-8")
-        file = _quoted(database.with_suffix(".facts.parquet"))
-        db.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet, COMPRESSION lz4)")
-        db.execute(f"CREATE OR REPLACE VIEW facts AS SELECT * FROM read_parquet('{file}')")
+        file = sql_text(database.with_suffix(".facts.parquet"))
+        db.execute(f"COPY ({query}) TO {file} (FORMAT parquet, COMPRESSION lz4)")
+        db.execute(f"CREATE OR REPLACE VIEW facts AS SELECT * FROM read_parquet({file})")
 
 
 @contextmanager
@@ -143,11 +142,6 @@ def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(database)) as db:
         db.execute("SET memory_limit = '1GB'; SET threads = 2; SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
         yield db
-
-
-def end_of(day: date, timezone: str) -> datetime:
-    """Return the instant (UTC) at which a day is over in the customer's time zone: dates in the register include their last day."""
-    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(timezone)).astimezone(UTC)
 
 
 def _create(db: duckdb.DuckDBPyConnection, table: RegisterTable) -> None:
@@ -159,7 +153,7 @@ def _create(db: duckdb.DuckDBPyConnection, table: RegisterTable) -> None:
 def _contracts(register: Register) -> Iterator[Row]:
     for partner in register.partners.values():
         ends = partner.contract.ends if partner.contract is not None else None
-        yield partner.id, None if ends is None else _naive(end_of(ends, register.customer.timezone)), ends
+        yield partner.id, None if ends is None else _naive(register.end_of(ends)), ends
 
 
 def _footprints(programme: Programme) -> Iterator[Row]:
@@ -183,7 +177,7 @@ def _footprint(owner: str, footprint: Footprint) -> Iterator[Row]:
 
 def _limits(register: Register) -> Iterator[Row]:
     for track, policy in _policies(register):
-        demanded = _DEFAULT_EXPIRY if policy.expiry_required is None else policy.expiry_required
+        demanded = EXPIRY_REQUIRED if policy.expiry_required is None else policy.expiry_required
         for kind in sorted({*policy.rotate_within, *demanded}):
             yield track, kind, _us(policy.rotate_within.get(kind)), kind in demanded
 
@@ -206,7 +200,3 @@ def _us(span: timedelta | None) -> int | None:
 
 def _naive(when: datetime) -> datetime:
     return when.astimezone(UTC).replace(tzinfo=None)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

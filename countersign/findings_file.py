@@ -12,6 +12,7 @@ import orjson
 from countersign.expectation import expectations
 from countersign.facts import opened
 from countersign.finding import Failing, Known
+from countersign.inventory import sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -149,7 +150,7 @@ def write(path: Path, database: Path, transitions: Iterable[Transition], last: P
             )
         else:
             db.execute(
-                "CREATE OR REPLACE VIEW last AS SELECT fingerprint, facts, sources FROM read_parquet(?)".replace("?", _text(str(last)))
+                "CREATE OR REPLACE VIEW last AS SELECT fingerprint, facts, sources FROM read_parquet(?)".replace("?", sql_text(last))
             )
         db.execute(f"""
             COPY (
@@ -157,7 +158,7 @@ def write(path: Path, database: Path, transitions: Iterable[Transition], last: P
                        coalesce(f.facts, last.facts, '{{}}') AS facts, coalesce(f.sources, last.sources, '[]') AS sources
                 FROM ledger l LEFT JOIN failures f USING (fingerprint) LEFT JOIN last USING (fingerprint)
                 ORDER BY l.control, l.subject
-            ) TO {_text(str(path))} (FORMAT parquet, COMPRESSION zstd)""")
+            ) TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd)""")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -195,7 +196,3 @@ def _load(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], ro
         db.execute(
             f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM read_json(?, format='newline_delimited', columns={spec})", [file.name]
         )
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

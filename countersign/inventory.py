@@ -135,6 +135,11 @@ class Reading:
     """True for an export of a scope that a live source is there to read: its rows are not in the inventory."""
 
 
+def sql_text(text: object) -> str:
+    """Write a text or path as an SQL string, for the places that take no bound values."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
 def folder_name(text: str) -> str:
     """Turn a scope's name into a file name that cannot leave its folder: readable, with a digest where it was changed."""
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:60].lstrip(".") or "_"
@@ -217,7 +222,7 @@ def collect(readings: Iterable[Reading], work: Path, into: Path, *, live: frozen
     settled = _pass_over_exports(tuple(readings), live)
     into.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as db:
-        db.execute(f"SET memory_limit = '1GB'; SET threads = 2; SET temp_directory = '{_quoted(work / 'spill')}'")
+        db.execute(f"SET memory_limit = '1GB'; SET threads = 2; SET temp_directory = {sql_text(work / 'spill')}")
         for table, columns in TABLES.items():
             spooled: dict[str, list[str]] = {}
             for reading in settled:
@@ -226,7 +231,7 @@ def collect(readings: Iterable[Reading], work: Path, into: Path, *, live: frozen
                     spooled.setdefault(reading.scope.source, []).append(str(part))
             query, arguments = _rows(table, spooled)
             file = into / f"{table}.parquet"
-            db.execute(f"COPY ({query}) TO '{_quoted(file)}' ({_PARQUET})", arguments)
+            db.execute(f"COPY ({query}) TO {sql_text(file)} ({_PARQUET})", arguments)
             if "uid" in columns:
                 _keep_latest(db, file, work / "twice.parquet")
     return settled
@@ -248,12 +253,12 @@ def _rows(table: str, spooled: Mapping[str, list[str]]) -> tuple[str, list[objec
 
 def _keep_latest(db: duckdb.DuckDBPyConnection, file: Path, scratch: Path) -> None:
     """Rewrite a table without the older of two rows of one uid, in the rare case that there are any."""
-    rows = f"read_parquet('{_quoted(file)}')"
+    rows = f"read_parquet({sql_text(file)})"
     # Hashes are counted, which is cheaper: two that are equal by chance only have the file rewritten for nothing.
     twice = db.execute(f"SELECT count(*) - count(DISTINCT hash(uid)) FROM {rows}").fetchone()
     if twice and twice[0]:
         latest = f"SELECT * FROM {rows} QUALIFY row_number() OVER (PARTITION BY uid ORDER BY observed_at DESC, source) = 1 ORDER BY uid"
-        db.execute(f"COPY ({latest}) TO '{_quoted(scratch)}' ({_PARQUET})")
+        db.execute(f"COPY ({latest}) TO {sql_text(scratch)} ({_PARQUET})")
         shutil.move(scratch, file)
 
 
@@ -276,7 +281,3 @@ def _forget(where: Path, seen_file: Path) -> None:
 
 def _spooled(work: Path, scope: Scope) -> Path:
     return work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

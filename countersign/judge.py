@@ -12,6 +12,7 @@ from countersign.errors import NotJudgedError
 from countersign.expectation import Expectation, Severity
 from countersign.facts import opened
 from countersign.identity import CREDENTIAL_KINDS, IDENTITIES_TOO
+from countersign.inventory import sql_text
 from countersign.validation import Check, Counts, Validated, validate
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
         # What moves by itself every night, ages and the last use of what is in use, is no news.
         stable = [name for name in e.shows if name != "last_used_at" and (not name.endswith("_days") or name.endswith("_limit_days"))]
         digest = "concat_ws('|', " + ", ".join(f"coalesce({_shown(name, columns)}::VARCHAR, '-')" for name in stable) + ")"
-        reason = ", ".join(_told(text) if is_fact else _text(text) for text, is_fact in e.reason_parts())
+        reason = ", ".join(_told(text) if is_fact else sql_text(text) for text, is_fact in e.reason_parts())
         query = f"""
             SELECT sha256('{e.id}' || chr(0) || f.subject) AS fingerprint, '{e.id}' AS control, f.subject, f.subject_kind, f.kind,
                    f.identity, f.identity_name, f.provider, f.scope, f.partner, coalesce(f.accountable, c.accountable) AS accountable,
@@ -199,7 +200,7 @@ def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectat
 def _counts(db: duckdb.DuckDBPyConnection, e: Expectation) -> _Counted:
     mine = f"subject_kind IN ({_subjects(e)})"
     known = f'"{e.population}" AND "{e.holds.column}" IS NOT NULL'
-    why = f"coalesce({', '.join([*e.unknown_from, _text('not known')])})"
+    why = f"coalesce({', '.join([*e.unknown_from, sql_text('not known')])})"
     rows = db.execute(f"""
         SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, count(*) FROM facts
         WHERE {mine} AND "{e.population}" IS DISTINCT FROM FALSE GROUP BY why ORDER BY count(*) DESC, why""").fetchall()
@@ -275,10 +276,6 @@ def _told(name: str) -> str:
 
 def _quoted(name: str) -> str:
     return f'f."{name}"'
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _count(db: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -347,4 +347,5 @@ def test_a_password_that_was_set_after_its_last_use_does_not_say_it_was_used_the
     ],
 )
 def test_the_last_day_counts_to_its_end_in_the_customers_time_zone(day: date, zone: str, over: datetime) -> None:
-    assert over == facts.end_of(day, zone)
+    held = register(customer=Customer(id="northwind", name="Northwind", timezone=zone))
+    assert over == held.end_of(day)
