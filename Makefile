@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CONTRACTS := $(VENV)/contracts/.ready
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 export DO_NOT_TRACK := 1
 
@@ -24,13 +25,19 @@ $(READY): requirements/all.txt requirements/uv.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Vendors' own descriptions of their APIs: two wheels that are read as archives and never installed.
+$(CONTRACTS): requirements/contracts.txt $(READY)
+	@rm -rf $(@D)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes -r $< -d $(@D)
+	@touch $@
+
 demo: $(READY) ## Start the sandbox clouds, run one night on them, say what to look at
 	@$(BIN)/countersign demo $(DEMO)
 
-test: $(READY) ## Run every test that needs nothing beyond what pip brings
+test: $(CONTRACTS) ## Run every test that needs nothing beyond what pip brings
 	@$(BIN)/python -m pytest tests $(TEST)
 
-test-system: $(READY) ## Run the tests that need Debian's packages (chromium, openssl, postgresql)
+test-system: $(CONTRACTS) ## Run the tests that need Debian's packages (chromium, openssl, postgresql)
 	@$(BIN)/python -m pytest tests/system $(TEST)
 
 check: $(READY) ## Lint, types, import rules, unused dependencies
@@ -50,6 +57,7 @@ docs: $(READY) ## Write the pages that are made from the program: docs/controls.
 lock: $(READY) ## Renew the locked requirements from pyproject.toml
 	@$(COMPILE) --all-extras pyproject.toml -o requirements/all.txt
 	@$(COMPILE) pyproject.toml -c requirements/all.txt -o requirements/run.txt
+	@$(COMPILE) --no-deps requirements/contracts.in -o requirements/contracts.txt
 
 clean: ## Remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

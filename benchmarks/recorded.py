@@ -86,4 +86,10 @@ def _role(account: str, role: Role) -> Iterator[Record]:
 
 
 def _grant(account: str, who: str, policy: str) -> Grant:
-    return Grant(identity_uid=who, provider="aws", scope=account, role=policy.rpartition("/")[2], privileged=policy == ADMIN)
+    return Grant(
+        identity_uid=who,
+        provider="aws",
+        scope=account,
+        role=policy.rpartition("/")[2],
+        power="administrator" if policy == ADMIN else "limited",
+    )

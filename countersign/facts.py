@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from countersign.inventory import TABLES, Reading, sql_text
+from countersign.programme import claims
 from countersign.register.check import exception_valid
 from countersign.register.records import EXPIRY_REQUIRED
 
@@ -30,6 +31,7 @@ _FOOTPRINT_KINDS = {
     "email_domains": "email-domain",
     "name_patterns": "name-pattern",
 }
+_SCOPES_ARE = {"aws": "aws-account", "azure": "entra-tenant", "gcp": "gcp-principal"}
 # Where whoever makes an identity chooses its name, and two may share one, a name in the register proves nothing.
 _NAMES_PROVE_NOTHING = frozenset({("azure", "application"), ("azure", "service-principal"), ("vault", "token")})
 
@@ -43,8 +45,11 @@ class RegisterTable:
     rows: tuple[Row, ...]
 
 
-def register_tables(programme: Programme, as_of: datetime) -> tuple[RegisterTable, ...]:
-    """Flatten the register, as it stood at `as_of` (UTC), into the tables that `facts.sql` joins."""
+def register_tables(programme: Programme, as_of: datetime, found: Iterable[tuple[str, str]] = ()) -> tuple[RegisterTable, ...]:
+    """Flatten the register, as it stood at `as_of` (UTC), into the tables that `facts.sql` joins.
+
+    `found`: (provider, scope) that an organisation turned out to hold; like those configured, they are the customer's own.
+    """
     register = programme.register
     live = {person.id for person in register.people.values() if person.active}
     workloads: list[Row] = []
@@ -78,7 +83,11 @@ def register_tables(programme: Programme, as_of: datetime) -> tuple[RegisterTabl
         RegisterTable(
             "register_partners", "partner VARCHAR, contract_ends_at TIMESTAMP, contract_ends_on DATE", tuple(_contracts(register))
         ),
-        RegisterTable("register_footprint", "partner VARCHAR, kind VARCHAR, value VARCHAR, key VARCHAR", tuple(_footprints(programme))),
+        RegisterTable(
+            "register_footprint",
+            "partner VARCHAR, kind VARCHAR, value VARCHAR, key VARCHAR",
+            tuple(_footprints(register, claims(programme.sources) | set(found))),
+        ),
         RegisterTable(
             "register_limits", "track VARCHAR, policy_kind VARCHAR, rotate_us BIGINT, must_expire BOOLEAN", tuple(_limits(register))
         ),
@@ -156,11 +165,11 @@ def _contracts(register: Register) -> Iterator[Row]:
         yield partner.id, None if ends is None else _naive(register.end_of(ends)), ends
 
 
-def _footprints(programme: Programme) -> Iterator[Row]:
-    register = programme.register
-    for source in programme.sources:
-        if source.provider == "aws":
-            yield from (("", "aws-account", account, None) for account in source.accounts)
+def _footprints(register: Register, own: Iterable[tuple[str, str]]) -> Iterator[Row]:
+    yield from (("", _SCOPES_ARE[provider], scope, None) for provider, scope in sorted(own) if provider in _SCOPES_ARE)
+    # Whoever has a mailbox beside the customer's own people is no outside party.
+    domains = {person.email.rpartition("@")[2].lower() for person in register.people.values() if person.email}
+    yield from (("", "email-domain", domain, None) for domain in sorted(domains))
     for owner, footprint in (
         ("", register.customer.footprint),
         *((partner.id, partner.footprint) for partner in register.partners.values()),

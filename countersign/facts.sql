@@ -9,14 +9,23 @@ WITH
 kinds(provider, kind, policy_kind, idles, pairs, ends_itself) AS (VALUES
     ('aws',   'access-key',          'aws_access_key',      TRUE,  TRUE,  FALSE),
     ('aws',   'password',            'password',            TRUE,  FALSE, FALSE),
+    ('aws',   'service-specific-credential', 'aws_service_credential', TRUE, TRUE, TRUE),
+    ('aws',   'signing-certificate', 'aws_signing_certificate', TRUE, TRUE, FALSE),
+    ('aws',   'ssh-key',             'aws_ssh_key',         TRUE,  TRUE,  FALSE),
+    ('aws',   'server-certificate',  NULL,                  FALSE, FALSE, FALSE),
+    ('aws',   'secret',              'aws_secret',          TRUE,  FALSE, FALSE),
+    ('aws',   'certificate',         NULL,                  TRUE,  FALSE, TRUE),
     ('azure', 'client-secret',       'entra_secret',        TRUE,  TRUE,  FALSE),
     ('azure', 'certificate',         'entra_certificate',   TRUE,  TRUE,  FALSE),
+    ('azure', 'federated-credential', NULL,                 FALSE, FALSE, FALSE),
     ('gcp',   'service-account-key', 'gcp_key',             TRUE,  TRUE,  FALSE),
+    ('gcp',   'api-key',             'gcp_api_key',         TRUE,  FALSE, FALSE),
     ('vault', 'secret-id',           'vault_secret_id',     TRUE,  TRUE,  TRUE),
     ('vault', 'token',               'vault_token',         TRUE,  FALSE, TRUE),
     ('vault', 'secret',              'vault_secret',        FALSE, FALSE, FALSE),
     ('vault', 'database-role',       'vault_database_role', FALSE, FALSE, FALSE),
-    ('vault', 'certificate',         NULL,                  FALSE, FALSE, TRUE)
+    ('vault', 'certificate',         NULL,                  FALSE, FALSE, TRUE),
+    ('vault', 'lease',               'vault_lease',         FALSE, FALSE, TRUE)
 ),
 -- Parties by what is the same in every way to write them: an issuer with or without https:// or a last slash, a tenant in capitals.
 footprint AS (SELECT *, lower(rtrim(regexp_replace(value, '^https?://', ''), '/')) AS party_key FROM register_footprint),
@@ -78,11 +87,12 @@ outside AS (
 ),
 granted AS (
     SELECT identity_uid,
-           count(*) FILTER (privileged) AS admin_grants,
-           count(*) FILTER (privileged IS NULL) AS unread_grants,
-           string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (privileged) AS admin_roles,
-           string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (privileged IS NULL) AS unread_roles
-    FROM grants WHERE privileged IS NOT FALSE GROUP BY identity_uid    -- the many harmless ones say nothing
+           count(*) FILTER (power IS NOT NULL) AS admin_grants,
+           count(*) FILTER (power IS NULL) AS unread_grants,
+           CASE WHEN bool_or(power = 'administrator') THEN 'is an administrator' ELSE 'can become an administrator' END AS admin_power,
+           string_agg(DISTINCT role || coalesce(' [' || rule || ']', ''), ', ' ORDER BY role || coalesce(' [' || rule || ']', '')) FILTER (power IS NOT NULL) AS admin_roles,
+           string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (power IS NULL) AS unread_roles
+    FROM grants WHERE power IS DISTINCT FROM 'limited' GROUP BY identity_uid    -- the many harmless ones say nothing
 ),
 -- Why the credentials of a scope may be incomplete.
 unlisted AS (
@@ -114,7 +124,7 @@ held AS (
            who.as_of, k.policy_kind,
            CASE c.last_used_state WHEN 'known' THEN greatest(c.last_used_at, c.created_at) WHEN 'never' THEN c.created_at END AS active_at,
            epoch_us(who.as_of) - CASE WHEN c.use_seen_to < who.as_of THEN greatest(epoch_us(c.observed_at) - epoch_us(c.use_seen_to), 0) ELSE 0 END AS seen_us,
-           c.enabled AND who.enabled AND NOT (who.provider_managed AND who.kind <> 'mount') AS live,
+           c.enabled AND who.enabled AND NOT (who.provider_managed AND who.kind NOT IN ('mount', 'account', 'project')) AS live,
            CASE WHEN who.uid IS NULL THEN 'its identity was not read' ELSE coalesce(c.unknown['enabled'],
                 CASE WHEN c.enabled IS NULL THEN 'the source does not say whether it is enabled' END, who.enabled_why) END AS enabled_why,
            coalesce(l.rotate_us, lm.rotate_us) AS rotate_us, ip.max_idle_us, mp.overlap_us, ip.grace_us,
@@ -216,7 +226,7 @@ identity_facts AS (
            w.ours AND w.enabled AND (w.partner IS NOT NULL OR w.track = 'machine') AS must_be_limited,
            CASE WHEN g.admin_grants > 0 THEN g.admin_grants
                 WHEN w.unknown['grants'] IS NULL AND coalesce(g.unread_grants, 0) = 0 THEN 0 END AS admin_grants,
-           g.admin_roles,
+           g.admin_roles, g.admin_power,
            -- use of an identity that has no credential to judge (a role never has one, so an unread listing of credentials hides nothing)
            w.ours AND w.enabled AND w.uid NOT IN (SELECT identity_uid FROM credentials WHERE identity_uid IS NOT NULL) AND CASE WHEN u.why IS NOT NULL AND w.kind <> 'role' THEN NULL ELSE TRUE END
                AND CASE WHEN w.track IS NULL THEN NULL ELSE p.max_idle_us IS NOT NULL END AS idles,

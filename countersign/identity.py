@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-Track = Literal["human", "machine"]
+Track = Literal["human", "machine", "delegation"]
+"""`delegation`: an outside party's standing way in that is no identity of ours (a shared resource, a partner tenant, a pool provider)."""
+Power = Literal["administrator", "escalation", "limited"]
+"""`escalation`: not an administrator, but able to become one (`countersign.privilege`)."""
 UseState = Literal["known", "never", "unknown"]
 CoverageState = Literal["complete", "partial", "denied", "failed"]
-PartyKind = Literal["aws-account", "anyone", "oidc-issuer", "saml-provider", "aws-service", "entra-tenant", "gcp-principal"]
+PartyKind = Literal[
+    "aws-account", "anyone", "oidc-issuer", "saml-provider", "x509-issuer", "aws-service", "entra-tenant", "gcp-principal", "email-domain"
+]  # fmt: skip
+"""`gcp-principal`: a Google project, by its id; `email-domain`: whoever has a mailbox there; `x509-issuer`: a certificate authority."""
 
 
 def uid(provider: str, scope: str, kind: str, native_id: str) -> str:
@@ -97,10 +103,13 @@ class Grant:
     role: str
     """Policy or role, by the provider's name."""
     resource: str = "*"
-    privileged: bool | None
-    """True: administrator by the provider's listed rules. None: the policy could not be read."""
+    """Where it holds, by the provider's own path; `*`: everywhere in the scope."""
+    power: Power | None
+    """By the provider's listed rules (`countersign.privilege`). None: what the role allows could not be read."""
+    rule: str | None = None
+    """Id of the listed rule that decided; None where it is limited or not known."""
     via: str = "direct"
-    """`direct`, `inline`, `group:<name>`, `entity`, ..."""
+    """`direct`, `inline`, `group:<name>`, `entity`, `eligible`, `owner`, ..."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +121,7 @@ class Trust:
     scope: str
     party_kind: PartyKind
     party: str
-    """Account number, issuer URL, tenant id; `*` for anyone."""
+    """Account number, issuer URL, tenant id, project id, mail domain, subject of a certificate authority; `*` for anyone."""
     condition: str | None = None
     """The condition that narrows it (`sts:ExternalId`, `token.example:sub`); None: nothing does."""
 
@@ -171,8 +180,11 @@ class Observation:
 Record = Identity | Credential | Grant | Trust | Coverage | Provenance | Observation
 
 CREDENTIAL_KINDS = frozenset({
-    "access-key", "password", "client-secret", "certificate", "service-account-key", "secret-id", "token", "secret", "database-role",
+    "access-key", "password", "client-secret", "certificate", "federated-credential", "service-account-key", "api-key", "secret-id",
+    "token", "secret", "database-role", "lease", "service-specific-credential", "signing-certificate", "ssh-key", "server-certificate",
 })  # fmt: skip
 """Kinds of subject that are credentials; every other kind is an identity."""
+HOLDERS = frozenset({"mount", "account", "project"})
+"""Kinds of identity that only hold credentials which belong to nobody in particular; never asked for an owner."""
 IDENTITIES_TOO = frozenset({"token"})
 """Kinds that are both: a token without an entity is itself the identity."""

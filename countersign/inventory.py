@@ -72,7 +72,8 @@ TABLES: dict[str, dict[str, str]] = {
         "scope": "VARCHAR",
         "role": "VARCHAR",
         "resource": "VARCHAR",
-        "privileged": "BOOLEAN",
+        "power": "VARCHAR",
+        "rule": "VARCHAR",
         "via": "VARCHAR",
     },
     "trusts": {

@@ -47,6 +47,7 @@ _RAW_FIELDS = frozenset(
         "unknown_party_names",
         "admin_grants",
         "admin_roles",
+        "admin_power",
     }
 )
 _PROVENANCE_FIELD = {
@@ -55,6 +56,7 @@ _PROVENANCE_FIELD = {
     "unknown_party_names": "trusts",
     "admin_grants": "grants",
     "admin_roles": "grants",
+    "admin_power": "grants",
 }
 _REGISTER_FACTS = frozenset({"partner", "workload", "owner", "backup_owner", "workload_expires_on", "contract_ends_on"})
 

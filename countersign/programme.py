@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ _SECRET_KEY = re.compile(
 _LATER_DESKS = ("jira", "servicenow", "github", "gitlab", "request_tracker")
 _ENVIRONMENT = {
     "aws": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the workload's own identity",
+    "azure": "AZURE_CLIENT_ID with AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH, a managed identity, or a workload identity",
+    "gcp": "GOOGLE_APPLICATION_CREDENTIALS, or the workload's own identity",
     "vault": "VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID",
     "state": "PGPASSWORD or a file named by PGPASSFILE",
 }
@@ -50,6 +52,24 @@ SourceName = Annotated[
 ]
 Address = Annotated[str, AfterValidator(_web_address)]
 Region = Annotated[str, AfterValidator(shape(r"[a-z]{2}(-[a-z]+)+-\d", "is not an AWS region", "write it as eu-west-2"))]
+TenantId = Annotated[
+    str,
+    AfterValidator(
+        shape(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "is not a tenant id", "write the tenant's id in lower case, not its domain")
+    ),
+]
+ProjectId = Annotated[
+    str,
+    AfterValidator(
+        shape(
+            r"(?:[a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", "is not a project id", "write the project's id, not its number or name"
+        )
+    ),
+]
+OrganizationId = Annotated[
+    str, AfterValidator(shape(r"[0-9]{1,20}", "is not the number of an organization", 'write it as "123456789012", in quotes'))
+]
+HostPort = Annotated[str, AfterValidator(shape(r"[\w.-]+:[0-9]{1,5}", "is not a host and a port", "write it as host:443"))]
 RoleName = Annotated[
     str,
     AfterValidator(
@@ -72,17 +92,66 @@ class AwsSource(Entry):
 
     name: SourceName
     provider: Literal["aws"] = "aws"
-    accounts: Annotated[tuple[AccountId, ...], BeforeValidator(at_least_one)]
+    accounts: tuple[AccountId, ...] = ()
+    """Accounts to read; with `organization`, in addition to its own."""
     organization: bool = False
-    """Read all member accounts: not in this version."""
+    """Read every active account of the organisation; the credentials at hand are its management account's, or a delegated one's."""
     regions: Annotated[tuple[Region, ...], BeforeValidator(at_least_one)]
-    """The first one is where STS is called."""
+    """STS is called in the first one; what is regional (secrets, Roles Anywhere, Access Analyzer) is read in each."""
     role: RoleName | None = None
     """Name of the role, or its ARN with `{account}`; None: read with the credentials at hand."""
     external_id: str | None = None
     """Sent when the role is assumed. It is no secret."""
     endpoint: Address | None = None
     """None: AWS itself."""
+
+
+_MANAGEMENT = {
+    "https://graph.microsoft.com": "https://management.azure.com",
+    "https://graph.microsoft.us": "https://management.usgovcloudapi.net",
+    "https://dod-graph.microsoft.us": "https://management.usgovcloudapi.net",
+    "https://microsoftgraph.chinacloudapi.cn": "https://management.chinacloudapi.cn",
+}
+"""Azure Resource Manager beside each of Microsoft's Graph addresses."""
+
+
+class AzureSource(Entry):
+    """A Microsoft Entra tenant and the Azure subscriptions under it."""
+
+    name: SourceName
+    provider: Literal["azure"] = "azure"
+    tenant: TenantId
+    graph: Address = "https://graph.microsoft.com"
+    authority: Address = "https://login.microsoftonline.com"
+    management: Address | None = None
+    """Azure Resource Manager; None: the one of the same cloud as `graph`, and none at all beside a `graph` of your own."""
+    beta_reports: bool = False
+    """Read last sign-ins per application and per credential, which Graph has under /beta only and in the global cloud only."""
+    ca: str | None = None
+    """Absolute path of a PEM file; None: the machine's own authorities."""
+
+    @property
+    def resource_manager(self) -> str | None:
+        """The address of Azure Resource Manager; None: it is not read."""
+        return self.management or _MANAGEMENT.get(self.graph.rstrip("/"))
+
+
+class GcpSource(Entry):
+    """Google Cloud projects, listed or found in an organisation."""
+
+    name: SourceName
+    provider: Literal["gcp"] = "gcp"
+    projects: tuple[ProjectId, ...] = ()
+    organization: OrganizationId | None = None
+    """Read every project of this organisation, and what is bound at the organisation and its folders."""
+    endpoint: HostPort | None = None
+    """gRPC; None: Google's own addresses."""
+    plaintext: bool = False
+    """Speak to `endpoint` without TLS and without credentials: for stand-ins only."""
+    rest: Address | None = None
+    """For services without a gRPC client; None: Google's own, or `endpoint` where that is set."""
+    ca: str | None = None
+    """Absolute path of a PEM file; None: the machine's own authorities."""
 
 
 class VaultAuth(Entry):
@@ -109,6 +178,10 @@ class VaultSource(Entry):
     auth: VaultAuth = Field(default_factory=VaultAuth)
     ca: str | None = None
     """Absolute path of a PEM file; None: the machine's own authorities."""
+    audit_log: str | None = None
+    """Absolute path of the server's audit log (a file audit device), for last use; None: use is not known."""
+    leases: bool = True
+    """Read leases, which needs `sudo` on `sys/leases/lookup`."""
 
 
 class FilesSource(Entry):
@@ -119,7 +192,7 @@ class FilesSource(Entry):
     path: Path
 
 
-Source = AwsSource | VaultSource | FilesSource
+Source = AwsSource | AzureSource | GcpSource | VaultSource | FilesSource
 
 
 class Desk(Entry):
@@ -196,6 +269,19 @@ def load(folder: Path) -> Programme:
         register=register,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
     )
+
+
+def claims(sources: Iterable[Source]) -> frozenset[tuple[str, str]]:
+    """Give the (provider, scope) that live sources are configured to read; what an organisation holds is found by reading only."""
+    found: set[tuple[str, str]] = set()
+    for source in sources:
+        if isinstance(source, AwsSource):
+            found |= {("aws", account) for account in source.accounts}
+        elif isinstance(source, AzureSource):
+            found.add(("azure", source.tenant))
+        elif isinstance(source, GcpSource):
+            found |= {("gcp", project) for project in source.projects}
+    return frozenset(found)
 
 
 def today_in(register: Register, at: datetime) -> date:
@@ -290,8 +376,7 @@ def _sources(written: Document, folder: Path, problems: list[Problem]) -> Iterat
             yield source
 
 
-_MODELS: dict[str, type[Source]] = {"aws": AwsSource, "vault": VaultSource, "files": FilesSource}
-_LATER = ("azure", "gcp")
+_MODELS: dict[str, type[Source]] = {"aws": AwsSource, "azure": AzureSource, "gcp": GcpSource, "vault": VaultSource, "files": FilesSource}
 
 
 def _source(written: Document, folder: Path, index: int, data: object, problems: list[Problem]) -> Source | None:
@@ -304,10 +389,6 @@ def _source(written: Document, folder: Path, index: int, data: object, problems:
     if model is None:
         problems.append(_no_provider(written, (*at, "provider"), provider))
         return None
-    if data.get("organization") is True:
-        message = "is not in this version"
-        problems.append(written.problem((*at, "organization"), message, "list the account numbers under `accounts`"))
-        return None
     source = written.build(model, problems, data=_absolute(data, folder), at=at)
     if source is not None:
         before = len(problems)
@@ -317,10 +398,7 @@ def _source(written: Document, folder: Path, index: int, data: object, problems:
 
 
 def _no_provider(written: Document, path: Path_, provider: object) -> Problem:
-    if provider in _LATER:
-        fix = "export it with the vendor's own tool and read the export with `provider: files`"
-        return written.problem(path, f"{provider} is not in this version", fix)
-    close = meant(provider, (*_MODELS, *_LATER)) if isinstance(provider, str) else None
+    close = meant(provider, tuple(_MODELS)) if isinstance(provider, str) else None
     fix = f"use one of {', '.join(_MODELS)}" if close is None else f"did you mean `{close}`?"
     return written.problem(path, "is missing" if provider is None else "is not a provider that can be read", fix)
 
@@ -333,6 +411,8 @@ def _absolute(data: Mapping[str, object], folder: Path) -> dict[str, object]:
         changed["path"] = folder / path
     if isinstance(ca, str):
         changed["ca"] = str(folder / ca)
+    if isinstance(data.get("audit_log"), str):
+        changed["audit_log"] = str(folder / str(data["audit_log"]))
     if isinstance(auth, Mapping) and isinstance(auth.get("jwt_file"), str):
         changed["auth"] = {**auth, "jwt_file": str(folder / str(auth["jwt_file"]))}
     return changed
@@ -342,6 +422,14 @@ def _source_problems(written: Document, at: Path_, source: Source) -> Iterator[P
     """Find what one field alone cannot show."""
     if isinstance(source, AwsSource) and len(set(source.accounts)) < len(source.accounts):
         yield written.problem((*at, "accounts"), "names an account twice", "name each account once")
+    if isinstance(source, AwsSource) and not source.accounts and not source.organization:
+        yield written.problem((*at, "accounts"), "is empty", "list account numbers, or write `organization: true` to read them all")
+    if isinstance(source, AwsSource) and source.organization and source.role is None:
+        yield written.problem((*at, "role"), "is missing, and `organization` needs it", "name the role that every account lets you assume")
+    if isinstance(source, GcpSource) and not source.projects and source.organization is None:
+        yield written.problem((*at, "projects"), "is empty", "list project ids, or name the `organization` to read them all")
+    if isinstance(source, GcpSource) and source.plaintext and source.endpoint is None:
+        yield written.problem((*at, "plaintext"), "is only for an `endpoint` of your own", "take it out, or name the endpoint")
     fixed = re.match(r"arn:[^:]*:iam::([0-9]{12}):", source.role or "") if isinstance(source, AwsSource) else None
     if isinstance(source, AwsSource) and fixed and {fixed[1]} != set(source.accounts):
         yield written.problem((*at, "role"), "is the ARN of a role in one account only", "write {account} in place of the account number")

@@ -69,6 +69,12 @@ class Connector(Protocol):
     PROVIDER: str
     PERMISSIONS: tuple[str, ...]
     """Every permission that reading may use, sorted, by the provider's own names."""
+    REVOKE_PERMISSIONS: tuple[str, ...]
+    """Every permission that revoking what is read here would take, sorted; held by another identity than the reader's."""
+
+    def permission_files(self) -> Mapping[str, str]:
+        """Give what an administrator of the provider installs, file name to text: for reading and for revoking apart."""
+        ...
 
     def scopes(self, source: Source) -> tuple[Scope, ...]:
         """List the scopes that should be read; raises ReadError when they cannot be listed."""

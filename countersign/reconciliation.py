@@ -33,6 +33,7 @@ from countersign.finding import Seen, Transition, guard, life
 from countersign.inventory import Reading, collect, spool, unread
 from countersign.judge import Judgement, judge
 from countersign.key_lookup import needs_id
+from countersign.programme import claims
 from countersign.reading import ReadRequest, Scope, connector
 from countersign.remediation import Action, Night, plan, scan_looks_wrong
 from countersign.results import RunResult, Tell, silent, state_of
@@ -95,6 +96,7 @@ class Reconciliation:
         self.tell = tell
         self._read = count(1)
         self._to_read = 0
+        self._found: set[tuple[str, str]] = set()
         self.started = clock()
         self.as_of = as_of or self.started.replace(microsecond=0)
         self.run = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -155,6 +157,7 @@ class Reconciliation:
             except ReadError as error:
                 lost.append(self.settle(Scope(source.name, source.provider, source.name), error))
         self._to_read = len(found)
+        self._found = {(scope.provider, scope.name) for scope in found if self._provider_of(scope) != "files"}
         return tuple(found), tuple(lost)
 
     def read(self, scope: Scope) -> Reading:
@@ -176,16 +179,20 @@ class Reconciliation:
         self.tell(f"could not read {scope.provider} {scope.name}: {operation}: {message}", self._share())
         return unread(scope, "denied" if denied else "failed", operation, message, started=self.started, finished=now, work=self.work)
 
+    def _provider_of(self, scope: Scope) -> str:
+        """Give the provider of the scope's source: an export's scope bears the provider that it is an export of."""
+        return next(source.provider for source in self.sources if source.name == scope.source)
+
     def _share(self) -> float | None:
         return READING * min(1.0, next(self._read) / self._to_read) if self._to_read else None
 
     def judge(self, readings: Iterable[Reading]) -> Judged:
         """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
         inventory = self.folder / "inventory"
-        live = frozenset(("aws", account) for source in self.programme.sources if source.provider == "aws" for account in source.accounts)
+        live = claims(self.programme.sources) | self._found
         settled = collect(readings, self.work, inventory, live=live)
         self.tell("judging", READING)
-        tables = register_tables(self.programme, self.as_of)
+        tables = register_tables(self.programme, self.as_of, self._found)
         write_register(tables, inventory)
         database = self.work / "run.duckdb"
         build(database, inventory, tables, settled)

@@ -4,13 +4,13 @@ from countersign.expectation import Expectation, Severity, expect
 
 over_privileged = Expectation(
     id="over-privileged",
-    title="A machine or a partner holds administrator rights",
+    title="A machine or a partner is an administrator, or can become one",
     why="Whoever takes this identity takes everything, and can remove the traces.",
     subjects=("identity",),
     population="must_be_limited",
     holds=expect("column_values_to_be_between", column="admin_grants", max_value=0),
-    reason="holds administrator rights through {admin_roles}",
-    shows=("admin_grants", "admin_roles", "track", "partner", "workload"),
+    reason="{admin_power} through {admin_roles}",
+    shows=("admin_power", "admin_grants", "admin_roles", "track", "partner", "workload"),
     unknown_from=("enabled_why", "track_why", "grants_why"),
     remedy="Replace the administrator policy by one for what the workload does; keep administration with the customer's own people.",
     severity=Severity.HIGH,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connectors.vault.api import Json, Refusal
-from connectors.vault.privilege import ROOT, is_privileged
 from connectors.vault.records import policies
 from connectors.vault.visit import PROVIDER, Operation, Visit
 from countersign.identity import Coverage, Grant
+from countersign.privilege import LIMITED, UNREAD, Verdict, vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ class Grants:
     visit: Visit
     _policy_reads: Operation = field(init=False)
     _group_reads: Operation = field(init=False)
-    _privileged: dict[str, bool | None] = field(default_factory=dict)
+    _verdicts: dict[str, Verdict] = field(default_factory=dict)
     _groups: dict[str, Json | Refusal] = field(default_factory=dict)
     _told: set[tuple[str, str]] = field(default_factory=set)
 
@@ -35,12 +35,14 @@ class Grants:
         for name in ("(policies not read)",) if names is None else names:
             if (identity_uid, name) not in self._told:
                 self._told.add((identity_uid, name))
+                verdict = UNREAD if names is None else self._judge(name)
                 yield Grant(
                     identity_uid=identity_uid,
                     provider=PROVIDER,
                     scope=self.visit.scope,
                     role=name,
-                    privileged=None if names is None else self._judge(name),
+                    power=verdict.power,
+                    rule=verdict.rule,
                     via=via,
                 )
 
@@ -59,20 +61,20 @@ class Grants:
             if operation.pages or operation.refused:
                 yield operation.coverage()
 
-    def _judge(self, name: str) -> bool | None:
-        if name not in self._privileged:
-            self._privileged[name] = self._read(name)
-        return self._privileged[name]
+    def _judge(self, name: str) -> Verdict:
+        if name not in self._verdicts:
+            self._verdicts[name] = self._read(name)
+        return self._verdicts[name]
 
-    def _read(self, name: str) -> bool | None:
-        if name == ROOT:
-            return True
+    def _read(self, name: str) -> Verdict:
+        if name == vault.ROOT:
+            return vault.policy(name, "")
         answer = self.visit.api.get(f"sys/policies/acl/{name}")
         if isinstance(answer, Refusal) and answer.empty:
             self._policy_reads.answered(0)
-            return False  # a policy that was never written gives nothing
+            return LIMITED  # a policy that was never written gives nothing
         found = self._policy_reads.settle(answer)
-        return None if found is None else is_privileged(name, found.get("policy") or "")
+        return UNREAD if found is None else vault.policy(name, found.get("policy") or "")
 
     def _group(self, group: str) -> Json | None:
         if group not in self._groups:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from countersign.aws_documents.fields import details, text
 from countersign.aws_documents.policy import administrator, is_administrator_policy
 from countersign.identity import Grant
+from countersign.privilege import LIMITED, UNREAD, given_by
+from countersign.privilege.aws import EVERY_ACTION
 
 if TYPE_CHECKING:
     from countersign.identity import Identity
@@ -107,4 +109,5 @@ def _policies(detail: Mapping[str, object], inline: str) -> _Policies:
 
 
 def _grant(holder: _Holder, role: str, privileged: bool | None, via: str) -> Grant:  # noqa: FBT001 -- a verdict with three values, not a switch
-    return Grant(identity_uid=holder.uid, provider="aws", scope=holder.scope, role=role, privileged=privileged, via=via)
+    verdict = UNREAD if privileged is None else given_by(EVERY_ACTION) if privileged else LIMITED
+    return Grant(identity_uid=holder.uid, provider="aws", scope=holder.scope, role=role, power=verdict.power, rule=verdict.rule, via=via)

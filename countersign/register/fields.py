@@ -14,14 +14,20 @@ from countersign.document import meant
 
 KINDS = (
     "aws_access_key",
+    "aws_secret",
+    "aws_service_credential",
+    "aws_signing_certificate",
+    "aws_ssh_key",
     "password",
     "entra_secret",
     "entra_certificate",
     "gcp_key",
+    "gcp_api_key",
     "vault_secret_id",
     "vault_token",
     "vault_secret",
     "vault_database_role",
+    "vault_lease",
 )
 """Kinds of credential that a policy may name."""
 

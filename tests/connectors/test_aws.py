@@ -231,14 +231,14 @@ def test_privileges_come_from_groups_boundaries_and_documents(cloud: SandboxAws)
     records = read(cloud)
     names = {record.uid: record.name for record in of(Identity, records)}
     assert {
-        ("direct", "everything", "direct", True),
-        ("direct", "read-s3", "direct", False),
-        ("member", "AdministratorAccess", "group:admins", True),
-        ("member", "more", "group:admins", False),
-        ("bounded", "AdministratorAccess", "direct", False),
-        ("inline", "all", "inline", True),
-        ("capped", "everything", "direct", True),
-    } == {(names[one.identity_uid], one.role, one.via, one.privileged) for one in of(Grant, records)}
+        ("direct", "everything", "direct", "administrator"),
+        ("direct", "read-s3", "direct", "limited"),
+        ("member", "AdministratorAccess", "group:admins", "administrator"),
+        ("member", "more", "group:admins", "limited"),
+        ("bounded", "AdministratorAccess", "direct", "limited"),
+        ("inline", "all", "inline", "administrator"),
+        ("capped", "everything", "direct", "administrator"),
+    } == {(names[one.identity_uid], one.role, one.via, one.power) for one in of(Grant, records)}
 
 
 def test_2300_users_take_three_calls_beyond_their_pages(cloud: SandboxAws) -> None:
@@ -255,7 +255,7 @@ def test_2300_users_take_three_calls_beyond_their_pages(cloud: SandboxAws) -> No
     ) == (3, 2301, 2301, "complete")  # fmt: skip
     entries = 2300 + 1 + 1 + 1  # the role, the group and its policy
     assert -(-entries // 1000) + 3 >= sum(count for (_, action), count in cloud.calls.items() if action != "AssumeRole")
-    assert [(named(records)["u0000"].uid, True)] == [(one.identity_uid, one.privileged) for one in of(Grant, records)]
+    assert [(named(records)["u0000"].uid, "administrator")] == [(one.identity_uid, one.power) for one in of(Grant, records)]
 
 
 def test_one_denied_account_among_three_stops_only_itself(cloud: SandboxAws) -> None:

@@ -414,7 +414,7 @@ def test_report_and_details_of_one_account_are_joined_by_arn(tmp_path: Path) -> 
         one.uid for one in of(records, Credential)
     )
     assert (only(of(records, Trust)).party, only(of(records, Trust)).condition) == ("999988887777", None)
-    assert (only(of(records, Grant)).role, only(of(records, Grant)).privileged) == ("AdministratorAccess", True)
+    assert (only(of(records, Grant)).role, only(of(records, Grant)).power) == ("AdministratorAccess", "administrator")
     assert {"complete"} == {row.state for row in of(records, Coverage)}
     report = next(row for row in of(records, Coverage) if row.operation == "file:report.csv")
     assert dict(report.dropped) == {"user of the report who is not in the authorization details": 1}

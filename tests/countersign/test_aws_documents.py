@@ -89,9 +89,11 @@ def test_a_policy_on_a_later_page_still_decides() -> None:
     ]
     reading = Reading(account="444455556666", observed_at=NOW, report={row.arn: row for row in report_rows(REPORT)}, report_at=NOW)
     records = list(identities_of(pages, reading))
-    assert {("ops", "direct", True), ("all", "group:late", True), ("policies of the group, which were not read", "group:lost", None)} == {
-        (one.role, one.via, one.privileged) for one in records if isinstance(one, Grant)
-    }
+    assert {
+        ("ops", "direct", "administrator"),
+        ("all", "group:late", "administrator"),
+        ("policies of the group, which were not read", "group:lost", None),
+    } == {(one.role, one.via, one.power) for one in records if isinstance(one, Grant)}
     assert {"AIDA1@20260301T000000Z", "AIDA1@20260401T000000Z"} == {
         one.uid.rpartition("/")[2] for one in records if isinstance(one, Credential) and one.kind == "access-key"
     }

@@ -14,6 +14,7 @@ from countersign import facts
 from countersign.aws_documents.policy import DELETED_PRINCIPAL
 from countersign.identity import Coverage, Credential, Grant, Identity, Trust
 from countersign.inventory import collect, spool
+from countersign.programme import AwsSource
 from countersign.reading import Scope
 from countersign.register.records import (
     Contract,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from countersign.identity import Record
+    from countersign.identity import Power, Record
 
 AS_OF = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 SCOPE = Scope("aws", "aws", "444455556666")
@@ -59,7 +60,9 @@ def register(**changes: Any) -> Register:
 def judge_facts(folder: Path, records: Iterable[Record], held: Register | None = None, scope: Scope = SCOPE) -> list[dict[str, Any]]:
     reading = spool(records, scope, folder / "work", folder / "observations")
     readings = collect([reading], folder / "work", folder / "inventory")
-    programme: Any = SimpleNamespace(register=held or register(), sources=(SimpleNamespace(provider="aws", accounts=("444455556666",)),))
+    programme: Any = SimpleNamespace(
+        register=held or register(), sources=(AwsSource(name="aws", accounts=("444455556666",), regions=("eu-west-2",)),)
+    )
     database = folder / "facts.duckdb"
     facts.build(database, folder / "inventory", facts.register_tables(programme, AS_OF), readings)
     with facts.opened(database) as db:
@@ -257,12 +260,12 @@ def test_own_accounts_are_not_outside_and_an_unread_trust_policy_is_unknown(tmp_
 
 
 def test_administrator_rights_are_unknown_while_a_policy_is_unread_and_nothing_else_shows_them(tmp_path: Path) -> None:
-    def grant(of: Identity, role: str, *, privileged: bool | None) -> Grant:
-        return Grant(identity_uid=of.uid, provider="aws", scope="444455556666", role=role, privileged=privileged)
+    def grant(of: Identity, role: str, *, power: Power | None) -> Grant:
+        return Grant(identity_uid=of.uid, provider="aws", scope="444455556666", role=role, power=power)
 
     a, b, c = user("a"), user("b"), user("c")
     rows = judge_facts(tmp_path, [
-        a, grant(a, "odd", privileged=None), b, grant(b, "odd", privileged=None), grant(b, "admin", privileged=True), c, grant(c, "read", privileged=False),
+        a, grant(a, "odd", power=None), b, grant(b, "odd", power=None), grant(b, "admin", power="administrator"), c, grant(c, "read", power="limited"),
     ])  # fmt: skip
     counts = {row["identity_name"]: row["admin_grants"] for row in rows if row["subject_kind"] == "identity"}
     assert counts == {"a": None, "b": 1, "c": 0}

@@ -11,7 +11,7 @@ import pytest
 
 from countersign import programme
 from countersign.errors import ConfigError, Problem
-from countersign.programme import AwsSource, FilesSource, Limits, VaultAuth, VaultSource
+from countersign.programme import AwsSource, AzureSource, FilesSource, Limits, VaultAuth, VaultSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,20 @@ def test_everything_optional_can_be_given(folder: Path) -> None:
     assert vault.auth == VaultAuth(method="jwt", role="r", jwt_file=f"{folder}/jwt")
 
 
+VAULT = 'provider: vault, address: "http://127.0.0.1:8200", namespace: null, auth: {method: token}'
+
 SECRET = "hunter2-do-not-print"
+
+
+def test_azure_resource_manager_is_that_of_graph_s_cloud_and_paths_are_made_absolute(folder: Path) -> None:
+    tenant = "3f0e8a52-6a0c-4b0e-9d8e-0c5a1d2b7f10"
+    change(folder, VAULT, f"provider: azure, tenant: {tenant}, ca: ca.pem")
+    (azure,) = (source for source in programme.load(folder).sources if isinstance(source, AzureSource))
+    assert (azure.resource_manager, azure.ca) == ("https://management.azure.com", f"{folder}/ca.pem")
+    change(folder, f"tenant: {tenant}", f'tenant: {tenant}, graph: "https://graph.local"')
+    (azure,) = (source for source in programme.load(folder).sources if isinstance(source, AzureSource))
+    assert azure.resource_manager is None
+
 
 SECRETS = [
     # old text, new text, place of the problem, field, what to use instead
@@ -142,19 +155,21 @@ WRONG = [
     ("sqlite:///state.db ", "mysql://db/x ", 2, "state", "not a database", "sqlite:///state.db"),
     ('["444455556666"]', "[444455556666]", 5, "sources.0.accounts.0", "loses leading zeros", "quote it"),
     ('["444455556666"]', '["444455556666", "444455556666"]', 5, "sources.0.accounts", "twice", "once"),
-    ('["444455556666"]', "[]", 5, "sources.0.accounts", "empty list", "at least one"),
-    ('accounts: ["444455556666"]', "organization: true", 5, "sources.0.organization", "not in this version", "accounts"),
+    ('["444455556666"]', "[]", 5, "sources.0.accounts", "is empty", "organization: true"),
+    ('accounts: ["444455556666"]', "organization: true", 5, "sources.0.role", "`organization` needs it", "every account"),
     ("role: null", 'role: "arn:aws:iam::111122223333:role/x"', 5, "sources.0.role", "one account only", "{account}"),
     ("role: null", 'role: "{account.__class__}"', 5, "sources.0.role", "not the name of a role", "{account}"),
     ("endpoint: null", 'endpoint: "file:///etc/passwd"', 5, "sources.0.endpoint", "not a web address", "https://"),
     ("endpoint: null", 'endpoint: "http://[::1"', 5, "sources.0.endpoint", "not a web address", "https://"),
     ("name: vault", "name: aws", 6, "sources.1.name", "another source too, on line 5", "own name"),
     ("name: vault", "name: ../vault", 6, "sources.1.name", "not a name for a source", "lower-case"),
-    ("provider: vault", "provider: azure", 6, "sources.1.provider", "azure is not in this version", "provider: files"),
-    ("provider: vault", "provider: gcp", 6, "sources.1.provider", "gcp is not in this version", "provider: files"),
+    (VAULT, "provider: azure, tenant: northwind.example", 6, "sources.1.tenant", "not a tenant id", "not its domain"),
+    (VAULT, "provider: gcp", 6, "sources.1.projects", "is empty", "`organization`"),
+    (VAULT, "provider: gcp, projects: [shop]", 6, "sources.1.projects.0", "not a project id", "not its number"),
+    (VAULT, "provider: gcp, organization: '1', plaintext: true", 6, "sources.1.plaintext", "`endpoint` of your own", "take it out"),
     ("provider: vault", "provider: valut", 6, "sources.1.provider", "not a provider", "did you mean `vault`?"),
-    ("provider: vault", "provider: ldap", 6, "sources.1.provider", "not a provider", "aws, vault, files"),
-    ("provider: vault, ", "", 6, "sources.1.provider", "missing", "aws, vault, files"),
+    ("provider: vault", "provider: ldap", 6, "sources.1.provider", "not a provider", "aws, azure, gcp, vault, files"),
+    ("provider: vault, ", "", 6, "sources.1.provider", "missing", "aws, azure, gcp, vault, files"),
     ("method: token", "method: userpass", 6, "sources.1.auth.method", "should be 'token'", "'approle'"),
     ("method: token", "method: kubernetes", 6, "sources.1.auth.role", "kubernetes needs it", "role"),
     ("method: token", "method: jwt, role: r", 6, "sources.1.auth.jwt_file", "jwt needs it", "file"),

@@ -100,7 +100,14 @@ def estate() -> Iterator[Record]:
         if number % 6 == 0:
             yield key(f"AKIA{number:02}B", holder, created_at=AS_OF - 12 * DAY, last_used_at=AS_OF - DAY, last_used_state="known")
         if number % 7 == 3:
-            yield Grant(identity_uid=holder.uid, provider="aws", scope="444455556666", role="AdministratorAccess", privileged=True)
+            yield Grant(
+                identity_uid=holder.uid,
+                provider="aws",
+                scope="444455556666",
+                role="AdministratorAccess",
+                power="administrator",
+                rule="aws-every-action",
+            )
         if number % 8 == 5:
             party = "999900001111" if number % 16 == 5 else "111122223333"
             yield Trust(identity_uid=holder.uid, provider="aws", scope="444455556666", party_kind="aws-account", party=party)

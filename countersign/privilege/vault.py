@@ -1,9 +1,11 @@
-"""Whether a policy makes its holder an administrator: a first cut, on purpose small enough to read."""
+"""Vault and OpenBao policies: what their paths and capabilities make of whoever holds them."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+
+from countersign.privilege import LIMITED, UNREAD, Rule, Verdict, given_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,24 +35,29 @@ _SHORTHAND = {
 }
 
 
-def is_privileged(name: str, text: str) -> bool | None:
-    """Judge a policy by its name and its text (HCL or JSON); None when the text cannot be understood."""
+_POLICY = Rule("vault-policy", "administrator", "May write policies, auth methods or everything.", "Vault policies")
+RULES: tuple[Rule, ...] = (_POLICY,)
+
+
+def policy(name: str, text: str) -> Verdict:
+    """Judge a policy by its name and its text (HCL or JSON); power None when the text cannot be understood."""
     if name == ROOT:
-        return True
+        return given_by(_POLICY)
     # Most policies name none of these paths, and HCL is slow to parse. An escape could spell a path differently.
     if "\\" not in text and not any(f'"{path}"' in text for path in PRIVILEGED):
-        return False
+        return LIMITED
     try:
         rules = tuple(_rules(text))
     except Exception:  # noqa: BLE001 - the parser raises many kinds, and a policy that it cannot read is simply not known
-        return None
+        return UNREAD
     granted: dict[str, set[str]] = {}
     for path, capabilities in rules:
         granted.setdefault(path, set()).update(capabilities)
-    return any(
+    held = any(
         "deny" not in capabilities and any(enough <= capabilities for enough in PRIVILEGED.get(path, ()))
         for path, capabilities in granted.items()
     )
+    return given_by(_POLICY) if held else LIMITED
 
 
 def _rules(text: str) -> Iterator[tuple[str, frozenset[str]]]:
