@@ -155,7 +155,7 @@ def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Pat
     """
     where = _spooled(work, scope)
     where.mkdir(parents=True, exist_ok=True)
-    seen_file = observations / folder_name(scope.source) / f"{folder_name(f'{scope.provider}-{scope.name}')}.jsonl.zst"
+    seen_file = _observed(observations, scope)
     seen_file.parent.mkdir(parents=True, exist_ok=True)
     files: dict[str, BinaryIO] = {}
     counts: Counter[type] = Counter()
@@ -191,6 +191,12 @@ def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Pat
         coverage=tuple(coverage),
         caller=caller,
     )
+
+
+def files_of(scope: Scope, work: Path, observations: Path) -> dict[str, Path]:
+    """Name the files that `spool` writes for a scope: one a table, and what the provider answered."""
+    where = _spooled(work, scope)
+    return {table: where / f"{table}.jsonl" for table in TABLES} | {"observations": _observed(observations, scope)}
 
 
 def unread(  # noqa: PLR0913 - what a coverage row says
@@ -282,3 +288,7 @@ def _forget(where: Path, seen_file: Path) -> None:
 
 def _spooled(work: Path, scope: Scope) -> Path:
     return work / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+
+
+def _observed(observations: Path, scope: Scope) -> Path:
+    return observations / folder_name(scope.source) / f"{folder_name(f'{scope.provider}-{scope.name}')}.jsonl.zst"

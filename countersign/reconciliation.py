@@ -1,7 +1,8 @@
 """One night, from reading to sealed evidence: read, judge, plan, seal the intent, act, seal the receipts.
 
 The steps are methods so that a Prefect flow can put its tasks around the reading; `reconcile` runs them in threads.
-A crash anywhere leaves the staged evidence behind; the next run seals it as a failed entry of the chain.
+A crash anywhere leaves the staged evidence behind: the next run of the same slot takes it over where nothing had been decided yet,
+and any other run seals it as a failed entry of the chain.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 import orjson
 
-from countersign import findings_file, report, results, run_evidence
+from countersign import findings_file, report, results, run_evidence, unfinished
 from countersign.clock import stamp
 from countersign.desk import outbox
 from countersign.desk.local import LocalDesk
@@ -97,6 +98,10 @@ class Reconciliation:
         self._read = count(1)
         self._to_read = 0
         self._found: set[tuple[str, str]] = set()
+        self._finished: Mapping[unfinished.Key, Reading] = {}
+        """Scopes that this run had read before its process died."""
+        self._resumed: tuple[str, ...] = ()
+        """Each time that this run was taken over after its process had died."""
         self.started = clock()
         self.as_of = as_of or self.started.replace(microsecond=0)
         self.run = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -118,20 +123,24 @@ class Reconciliation:
             self.state = stack.enter_context(State(self.programme.state))
             stack.enter_context(self.state.lock(f"reconcile {self.run} (pid {os.getpid()})", self.started))
             self.store = FolderStore(self.programme.evidence.store, origin=self.programme.customer)
-            self._seal_interrupted()
+            self.work = self.programme.folder / ".work"
+            dead = self._to_take_over()
+            self._seal_interrupted(but=dead)
             claim = self.state.claim_slot(
                 self.run, customer=self.programme.customer, kind=KIND, slot=self.slot, as_of=self.as_of, now=self.started
             )
-            self.run, self.as_of = claim.run.run, claim.run.as_of
+            self.run, self.as_of, self.started = claim.run.run, claim.run.as_of, claim.run.started
             if claim.outcome == "done":
                 self.earlier = run_evidence.earlier(self.programme.evidence.store, claim.run)
             else:
-                self.work = self.programme.folder / ".work"
-                shutil.rmtree(self.work, ignore_errors=True)
-                self.work.mkdir(mode=0o700)
-                stack.callback(shutil.rmtree, self.work, ignore_errors=True)
-                self.staging = stack.enter_context(self.store.stage(self.run))
+                self.staging = stack.enter_context(self.store.adopt(self.run) if dead else self.store.stage(self.run))
                 self.folder = self.staging.folder
+                if dead:
+                    self._finished, self._resumed = unfinished.take_over(self.work, self.folder, self.clock())
+                    self.tell(f"taking over run {self.run}: {len(self._finished)} scopes were read before its process died")
+                else:
+                    unfinished.begin(self.work, self.run, self.started, self._under())
+                stack.callback(shutil.rmtree, self.work, ignore_errors=True)
             self._open = stack.pop_all()
         return self
 
@@ -161,12 +170,21 @@ class Reconciliation:
         return tuple(found), tuple(lost)
 
     def read(self, scope: Scope) -> Reading:
-        """Read one scope into the run's spool; raises ScopeDeniedError or ReadError, after which `settle` says so."""
+        """Read one scope into the run's spool; raises ScopeDeniedError or ReadError, after which `settle` says so.
+
+        A scope that this run had read before its process died is not read again.
+        """
+        earlier = self._finished.get(unfinished.key(scope))
+        if earlier is not None:
+            self.tell(f"had read {scope.provider} {scope.name}: {earlier.identities} identities", self._share())
+            return earlier
         (source,) = (source for source in self.sources if source.name == scope.source)
         request = ReadRequest(
             source=source, scope=scope, run=self.run, now=self.clock, needs_id=needs_id(self.programme.register, self.as_of)
         )
-        reading = spool(connector(source.provider).read(request), scope, self.work, self.folder / "observations")
+        observations = self.folder / unfinished.OBSERVATIONS
+        reading = spool(connector(source.provider).read(request), scope, self.work, observations)
+        unfinished.keep(self.work, reading, observations)
         self.tell(f"read {scope.provider} {scope.name}: {reading.identities} identities, {reading.credentials} credentials", self._share())
         return reading
 
@@ -328,15 +346,29 @@ class Reconciliation:
                 started=self.started,
                 finished=self.clock(),
                 subjects=log.subjects,
-                predicate_extra={**run_evidence.about(self.programme, self.as_of, self._only), **said},
+                predicate_extra={**self._under(), **said, **({"resumed": list(self._resumed)} if self._resumed else {})},
                 log=log.entry(),
             )
 
         return build_statement
 
-    def _seal_interrupted(self) -> None:
+    def _under(self) -> dict[str, object]:
+        return run_evidence.about(self.programme, self.as_of, self._only)
+
+    def _to_take_over(self) -> str | None:
+        """Name the dead run of this slot that had not come further than judging; None where there is none to take over."""
+        dead = self.state.running(self.programme.customer, KIND, self.slot)
+        staged = {} if dead is None else {folder.name: folder for folder in self.store.interrupted()}
+        if dead is None or dead.run not in staged:
+            return None
+        under = run_evidence.about(self.programme, dead.as_of, self._only)
+        return dead.run if unfinished.can_be_taken_over(self.work, staged[dead.run], dead.run, self.started, under) else None
+
+    def _seal_interrupted(self, but: str | None) -> None:
         """Put what dead runs left behind into the chain, as failed entries, before this run adds its own."""
         for folder in self.store.interrupted():
+            if folder.name == but:
+                continue
             with self.store.adopt(folder.name) as staging:
                 began = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
                 self._seal_failed(
@@ -360,7 +392,7 @@ class Reconciliation:
                 started=began,
                 finished=self.clock(),
                 subjects=log.subjects,
-                predicate_extra=run_evidence.about(self.programme, self.as_of, self._only) | {"state": "failed", "error": why},
+                predicate_extra=self._under() | {"state": "failed", "error": why},
                 log=log.entry(),
             )
 

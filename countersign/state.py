@@ -151,6 +151,13 @@ class State:
             connection.execute(sa.insert(runs).values({name: getattr(fresh, name) for name in Run.__slots__}))
         return Claim("claimed", fresh)
 
+    def running(self, customer: str, kind: str, slot: str) -> Run | None:
+        """Return the run that a slot has begun and not ended; under the programme lock its process is dead. None: there is none."""
+        mine = (runs.c.customer == customer) & (runs.c.kind == kind) & (runs.c.slot == slot)
+        with self.engine.connect() as connection:
+            row = connection.execute(sa.select(runs).where(mine, runs.c.state == "running")).first()
+        return None if row is None else Run(**row._mapping)  # noqa: SLF001  (as below)
+
     def sound_run(self, customer: str, kind: str, slot: str) -> Run | None:
         """Return the sound run that a slot has had; None: the slot is free, or its run is not over."""
         mine = (runs.c.customer == customer) & (runs.c.kind == kind) & (runs.c.slot == slot)

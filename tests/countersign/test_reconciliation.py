@@ -17,7 +17,8 @@ import pytest
 from countersign import findings_file, scaffold
 from countersign.desk.local import LocalDesk
 from countersign.errors import CountersignError
-from countersign.evidence.verify import verify
+from countersign.evidence import statement
+from countersign.evidence.verify import STATEMENT, verify
 from countersign.programme import load
 from countersign.reconciliation import Reconciliation, reconcile
 from countersign.rehearsal import rehearse
@@ -248,27 +249,83 @@ def test_a_dry_run_of_a_slot_that_had_its_run_gives_its_result(folder: Path) -> 
         assert (first.run, first.statement_digest, True) == (again.run, again.statement_digest, again.repeated)
 
 
-@pytest.mark.parametrize("step", ["scopes", "read", "judge", "plan", "act", "record"])
-def test_killed_after_any_step_the_next_run_loses_and_doubles_nothing(folder: Path, step: str) -> None:
+def killed(folder: Path, patch: str, slot: str | None = None) -> None:
+    """Run a night in a process of its own that kills itself where `patch` says so."""
     script = dedent(f"""
-        import os, signal, sys
+        import os, signal
         from datetime import datetime
         from pathlib import Path
+        from countersign import reconciliation
         from countersign.programme import load
         from countersign.reconciliation import Reconciliation, reconcile
-        real = getattr(Reconciliation, {step!r})
-        def dies(self, *args):
-            real(self, *args)
+        def die():
             os.kill(os.getpid(), signal.SIGKILL)
-        setattr(Reconciliation, {step!r}, dies)
-        reconcile(load(Path({str(folder)!r})), datetime.fromisoformat({NOW.isoformat()!r}))
+        {patch}
+        reconcile(load(Path({str(folder)!r})), datetime.fromisoformat({NOW.isoformat()!r}), slot={slot!r})
     """)
     died = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    result = night(folder)
+
+
+def dies_after(step: str) -> str:
+    return f"real = Reconciliation.{step}; Reconciliation.{step} = lambda self, *args: (real(self, *args), die())"
+
+
+DIES_AT_THE_SECOND_SCOPE = (
+    "reconciliation.THREADS = 1; real = Reconciliation.read; "
+    "Reconciliation.read = lambda self, scope: die() if scope.name == '222222222222' else real(self, scope)"
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "slot"),
+    [*((step, "2026-11-22") for step in ("scopes", "read", "judge", "plan", "act", "record")), ("read", None), ("record", None)],
+)
+def test_killed_after_any_step_the_next_run_loses_and_doubles_nothing(folder: Path, step: str, slot: str | None) -> None:
+    killed(folder, dies_after(step), slot)
+    result = reconcile(load(folder), NOW, slot=slot)
     assert result.state == "complete"
     assert standing(folder) == {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"}
     with sqlite3.connect(folder / "state.db") as db:
         (at_the_desk,) = db.execute("SELECT count(*) FROM local_tickets").fetchone()
     assert at_the_desk == len(set(tickets(folder))) == len(tickets(folder))
+    # A run of the same slot takes over what had decided nothing yet; what had acted, or was another slot's, is on file as failed.
+    entries = {"record": 1 if slot else 2}.get(step, 1 if slot and step != "act" else 2)
+    assert entries == len(list((folder / "evidence").glob("0*")))
+    assert verified(folder)
+
+
+def test_a_run_that_takes_over_reads_only_what_was_not_read(folder: Path) -> None:
+    killed(folder, DIES_AT_THE_SECOND_SCOPE, "2026-11-22")
+    export(folder, "111111111111", {"old": (None, None), "fine": (10, 1)})  # had it been read now, it would not be found
+    result = reconcile(load(folder), NOW, slot="2026-11-22")
+    assert standing(folder) == {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"}
+    said = statement.read(result.evidence / STATEMENT)
+    assert (1, result.run) == (len(said.predicate["resumed"]), said.run)
+    assert verified(folder)
+
+
+def test_a_scope_whose_spool_is_not_whole_is_read_again(folder: Path) -> None:
+    killed(folder, DIES_AT_THE_SECOND_SCOPE, "2026-11-22")
+    (spool,) = (folder / ".work").glob("exports/*111111111111/credentials.jsonl")
+    spool.write_bytes(spool.read_bytes()[:-40])
+    reconcile(load(folder), NOW, slot="2026-11-22")
+    assert standing(folder) == {("rotation-age", OLD): "open", ("inactive", OLD): "open", ("inactive", STALE): "open"}
+    assert verified(folder)
+
+
+@pytest.mark.parametrize("change", ["register", "other slot", "too long ago"])
+def test_a_dead_run_is_not_taken_over_under_other_terms(folder: Path, change: str) -> None:
+    killed(folder, DIES_AT_THE_SECOND_SCOPE, "2026-11-22")
+    if change == "register":
+        with (folder / "register" / "customer.yaml").open("a", encoding="utf-8") as customer:
+            customer.write("# reviewed\n")
+    if change == "too long ago":
+        note = folder / ".work" / "run.json"
+        said = json.loads(note.read_text())
+        note.write_text(json.dumps(said | {"began": "2026-01-01T00:00:00Z"}))
+    export(folder, "111111111111", {"old": (None, None), "fine": (10, 1)})
+    result = reconcile(load(folder), NOW, slot="2026-11-23" if change == "other slot" else "2026-11-22")
+    assert standing(folder) == {("inactive", STALE): "open"}
+    assert ("00000002", True) == (result.evidence.name, (folder / "evidence" / "00000001" / "failure.json").exists())
     assert verified(folder)
