@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator
     from datetime import datetime, timedelta
 
 SubjectKind = Literal["credential", "identity", "scope", "register"]
 FindingState = Literal["open", "excepted", "resolved"]
 Kind = Literal["new", "still", "changed", "reopened", "excepted", "exception-ended", "resolved", "unobserved"]
-Seen = frozenset[tuple[str, str]]
-"""(provider, scope) of every scope that was read whole in this run: a positive list."""
+Seen = Mapping[tuple[str, str], frozenset[str]]
+"""Every (provider, scope) that was read, to the kinds of subject whose listing is missing there: a positive list."""
 
 FEW = 20
 """Below this many findings a share says nothing, so the run guard keeps quiet."""
@@ -114,8 +115,8 @@ def life(  # noqa: PLR0913  (the ledger, the verdicts, and the three kinds of lo
 
     `known` is the ledger by fingerprint, resolved rows included. `unknown` holds fingerprints whose subject exists
     but whose verdict is unknown. `judged` are the controls that came to verdicts. A finding is resolved only by proof:
-    its scope was read whole, its control was judged, and its verdict is not unknown. Register findings need their own
-    (provider, scope) in `seen` like all others.
+    its scope was read and no listing of its kind is missing, its control was judged, and its verdict is not unknown.
+    Register findings need their own (provider, scope) in `seen` like all others.
 
     Raises ValueError when `failing` names a fingerprint twice.
     """
@@ -128,8 +129,16 @@ def life(  # noqa: PLR0913  (the ledger, the verdicts, and the three kinds of lo
     for print_, before in known.items():
         if before.state == "resolved" or print_ in met:
             continue
-        looked = (before.provider, before.scope) in seen and before.control in judged and print_ not in unknown
+        looked = was_seen(before, seen) and before.control in judged and print_ not in unknown
         yield _gone(before, as_of) if looked else _not_looked_at(before, as_of)
+
+
+def was_seen(row: Known, seen: Seen) -> bool:
+    """Whether a subject would have been seen if it were there: its absence then says that it is gone."""
+    missing = seen.get((row.provider, row.scope))
+    # Not split at colons: the id of a Google project may hold one.
+    kind = row.subject.removeprefix(f"{row.provider}:{row.scope}:").partition("/")[0]
+    return missing is not None and kind not in missing
 
 
 def _met(before: Known | None, now: Failing, as_of: datetime) -> Transition:

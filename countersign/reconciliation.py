@@ -442,13 +442,17 @@ def read_all(run: Reconciliation) -> tuple[Reading, ...]:
 
 
 def _seen(readings: Iterable[Reading]) -> Seen:
-    """List what was read whole. A source's own scope is always seen: that it could not be read is what was found out."""
-    found: set[tuple[str, str]] = set()
+    """Say what was read. A source's own scope is always seen: that it could not be read is what was found out.
+
+    A listing that is missing hides the kinds that it lists; anything else that is missing may hide anything in its scope.
+    """
+    found: dict[tuple[str, str], frozenset[str]] = {}
     for reading in readings:
-        found.add((reading.scope.provider, findings_file.source_scope(reading.scope.source)))
-        if reading.state == "complete" and not reading.passed_over:
-            found.add((reading.scope.provider, reading.scope.name))
-    return frozenset(found)
+        found[reading.scope.provider, findings_file.source_scope(reading.scope.source)] = frozenset()
+        missing = [row.covers for row in reading.coverage if row.state != "complete"]
+        if reading.state in {"complete", "partial"} and all(missing) and not reading.passed_over:
+            found[reading.scope.provider, reading.scope.name] = frozenset(kind for covers in missing for kind in covers)
+    return found
 
 
 def _write(path: Path, document: object) -> None:

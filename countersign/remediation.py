@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from countersign.clock import stamp
-from countersign.finding import inert
+from countersign.finding import inert, was_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -192,7 +192,7 @@ def _grouped(findings: Iterable[Known], seen: Seen, night: Night) -> tuple[list[
         if f.state != "resolved":
             scope = f.subject if f.severity == "critical" else ALL
             groups.setdefault((f.control, f.partner or NO_PARTNER, f.accountable or UNASSIGNED, scope), []).append(f)
-        elif f.ticket_key is not None and f.closed_at == night.as_of and (f.provider, f.scope) in seen and not _unread(f):
+        elif f.ticket_key is not None and f.closed_at == night.as_of and was_seen(f, seen) and not _unread(f):
             left[f.ticket_key] += 1
     return [
         _Group(key(night.customer, *place), place[0], group[0].partner, group[0].accountable, group) for place, group in groups.items()

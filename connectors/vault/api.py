@@ -27,7 +27,9 @@ BATCH = 500
 THREADS = 8
 """Beyond this, look-ups by accessor get no faster."""
 DELAYS_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits between tries: a rate-limit quota answers 429 without Retry-After."""
+"""Waits between tries: a rate-limit quota answers 429 without Retry-After, unless it is told to say when."""
+LONGEST_WAIT_S = 60.0
+"""However long a server says to wait."""
 
 DENIED, ABSENT, NOT_ALLOWED = 403, 404, 405
 _BAD_REQUEST, _BUSY, _SERVER_ERROR, _NO_SENSE = 400, 429, 500, 502
@@ -55,7 +57,7 @@ class Refusal(Exception):  # noqa: N818 - most refusals are answers to carry on 
     @property
     def gone(self) -> bool:
         """Whether a thing that was listed a moment ago is no more (an accessor that ended is a 400 or a 403)."""
-        return self.status == ABSENT or "invalid accessor" in self.message
+        return self.status == ABSENT or "invalid accessor" in self.message or self.message == "invalid lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ class Api:
     def within(self, *, token: str, namespace: str | None) -> Api:
         """Reach the same server over the same connections, as another caller or in another namespace."""
         return Api(self._address, token=token, namespace=namespace, session=self._session, sleep=self._sleep)
+
+    def at_root(self) -> Api:
+        """Reach the root namespace as the same caller; what concerns the whole server is only there."""
+        return self.within(token=str(self._client.token or ""), namespace=None)
 
     def get(self, path: str) -> Json | Refusal:
         """GET a path; returns the `data` of the answer. Raises ReadError when there is no answer."""
@@ -143,6 +149,8 @@ class Api:
             # A server that knows no limit gives everything again.
             if after and (not page.keys or page.keys[-1] == after):
                 return
+            if after and page.keys[-1] < after:
+                raise Refusal(_NO_SENSE, ["the listing goes back instead of on"])
             yield page
             if len(page.keys) != BATCH:
                 return
@@ -150,10 +158,10 @@ class Api:
 
     def _part(self, part: str, method: str, path: str, **options: object) -> Json | Refusal:
         try:
-            answer: Json = self._call(method, path, **options).get(part) or {}
+            answer = self._call(method, path, **options).get(part) or {}
         except Refusal as refusal:
             return refusal
-        return answer
+        return answer if isinstance(answer, dict) else Refusal(_NO_SENSE, [f"`{part}` of the answer is no object"])
 
     def _call(self, method: str, path: str, **options: object) -> Json:
         url = "/v1/" + quote(path, safe="/")
@@ -169,17 +177,21 @@ class Api:
             status: int = response.status_code
             if delay is None or not (status == _BUSY or status >= _SERVER_ERROR):
                 break
-            self._sleep(delay)
+            self._sleep(max(delay, _asked_to_wait(response.headers.get("Retry-After", ""))))
         try:
             body: Json = response.json() if response.content else {}
         except requests.exceptions.JSONDecodeError:
             body = {"errors": ["the answer is not JSON; is this the address of the server, with https:// where it speaks TLS?"]}
             # 400 is how a port that speaks TLS answers plain HTTP.
             status = _NO_SENSE if response.ok or status == _BAD_REQUEST else status
+        if not isinstance(body, dict):
+            body = {"errors": ["the answer is JSON, and not what this server's API gives"]}
+            status = _NO_SENSE if response.ok else status
         if not response.ok or "errors" in body:
             # Some look-ups answer 404 with the reason under data.error.
-            reason = (body.get("data") or {}).get("error")
-            raise Refusal(status, [*map(str, body.get("errors") or ()), *([str(reason)] if reason else [])])
+            data, errors = body.get("data"), body.get("errors")
+            reason = data.get("error") if isinstance(data, dict) else None
+            raise Refusal(status, [*map(str, errors if isinstance(errors, list) else ()), *([str(reason)] if reason else [])])
         return body
 
 
@@ -193,9 +205,17 @@ def _tls_problem(error: BaseException) -> str:
     return f"no TLS connection ({getattr(cause, 'reason', None) or 'no reason given'})"
 
 
+def _asked_to_wait(header: str) -> float:
+    """Read Retry-After in seconds; 0 where there is none, or none that makes sense."""
+    return min(float(header), LONGEST_WAIT_S) if header.isdecimal() else 0.0
+
+
 def _page(body: Json) -> Page:
-    data: Json = body.get("data") or {}
-    return Page(tuple(data.get("keys") or ()), data.get("key_info") or {})
+    data = body.get("data") or {}
+    keys, info = (data.get("keys") or [], data.get("key_info") or {}) if isinstance(data, dict) else (None, None)
+    if not isinstance(keys, list) or not isinstance(info, dict):
+        raise Refusal(_NO_SENSE, ["the answer to LIST holds no list of names"])
+    return Page(tuple(key for key in keys if isinstance(key, str)), {name: about for name, about in info.items() if isinstance(about, dict)})
 
 
 def each(items: Iterable[Item], call: Callable[[Item], Answer]) -> Iterator[list[tuple[Item, Answer]]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from connectors.vault import records
+from connectors.vault.use import ONLY_AUDIT
 from connectors.vault.visit import PROVIDER, Visit
 from countersign.clock import expiry
 from countersign.identity import Credential
@@ -17,42 +18,52 @@ if TYPE_CHECKING:
     from connectors.vault.api import Json
 
 
-def secret_id(visit: Visit, role_uid: str, accessor: str, answer: Json, at: datetime) -> Credential:
-    """Tell a secret-id by its accessor, never by itself."""
-    expires, never = expiry(answer["expiration_time"])
+def secret_id(visit: Visit, role: records.AppRole, accessor: str, answer: Json, at: datetime) -> Credential:
+    """Tell a secret-id by its accessor, never by itself. Raises ValueError for a time that is none."""
+    expires, never = expiry(str(answer.get("expiration_time")))
+    created_at = records.when(answer.get("creation_time"))
+    use = visit.uses.secret_id(accessor, created_at, mount=role.accessor, role=role.name)
     return Credential(
         uid=visit.uid("secret-id", accessor),
-        identity_uid=role_uid,
+        identity_uid=role.uid,
         provider=PROVIDER,
         scope=visit.scope,
         kind="secret-id",
         enabled=True,
-        created_at=records.when(answer.get("creation_time")),
+        created_at=created_at,
         expires_at=expires,
         never_expires=never,
+        last_used_at=use.at,
+        last_used_state=use.state,
+        use_seen_to=use.seen_to,
         ttl_s=answer.get("secret_id_ttl") or None,
         observed_at=at,
-        unknown={"last_used_at": records.ONLY_AUDIT},
+        unknown=use.unknown("last_used_at"),
     )
 
 
-def unread_secret_id(visit: Visit, role_uid: str, accessor: str, reason: str, at: datetime) -> Credential:
+def unread_secret_id(visit: Visit, role: records.AppRole, accessor: str, reason: str, at: datetime) -> Credential:
     """Tell a secret-id that is listed but may not be looked up."""
+    use = visit.uses.secret_id(accessor, None, mount=role.accessor, role=role.name)
     return Credential(
         uid=visit.uid("secret-id", accessor),
-        identity_uid=role_uid,
+        identity_uid=role.uid,
         provider=PROVIDER,
         scope=visit.scope,
         kind="secret-id",
         enabled=True,
+        last_used_at=use.at,
+        last_used_state=use.state,
+        use_seen_to=use.seen_to,
         observed_at=at,
-        unknown={"last_used_at": records.ONLY_AUDIT} | dict.fromkeys(("created_at", "expires_at", "ttl_s"), reason),
+        unknown=use.unknown("last_used_at") | dict.fromkeys(("created_at", "expires_at", "ttl_s"), reason),
     )
 
 
 def token(visit: Visit, identity_uid: str, answer: Json, at: datetime) -> Credential:
     """Tell a token by its accessor; an `expire_time` of null means that it never ends."""
-    expires = answer.get("expire_time")
+    expires, created_at = answer.get("expire_time"), records.issued(answer)
+    use = visit.uses.token(answer["accessor"], created_at)
     return Credential(
         uid=visit.uid("token", answer["accessor"]),
         identity_uid=identity_uid,
@@ -60,12 +71,15 @@ def token(visit: Visit, identity_uid: str, answer: Json, at: datetime) -> Creden
         scope=visit.scope,
         kind="token",
         enabled=True,
-        created_at=records.issued(answer),
+        created_at=created_at,
         expires_at=records.when(expires),
         never_expires=expires is None,
+        last_used_at=use.at,
+        last_used_state=use.state,
+        use_seen_to=use.seen_to,
         ttl_s=answer.get("creation_ttl") or None,
         observed_at=at,
-        unknown={"last_used_at": records.ONLY_AUDIT},
+        unknown=use.unknown("last_used_at"),
     )
 
 
@@ -90,7 +104,7 @@ def secret(visit: Visit, mount: records.Mount, path: str, answer: Json, at: date
         created_at=records.when(version.get("created_time") or answer.get("updated_time")),
         expires_at=None if gone else deletion,
         observed_at=at,
-        unknown={"last_used_at": records.ONLY_AUDIT},
+        unknown={"last_used_at": ONLY_AUDIT},
     )
 
 
@@ -107,7 +121,7 @@ def database_role(visit: Visit, mount: records.Mount, name: str, answer: Json, a
         created_at=rotated,
         ttl_s=answer.get("rotation_period") or None,
         observed_at=at,
-        unknown={"last_used_at": records.ONLY_AUDIT} | ({} if rotated else {"created_at": "the server names no rotation"}),
+        unknown={"last_used_at": ONLY_AUDIT} | ({} if rotated else {"created_at": "the server names no rotation"}),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.vault.api import DENIED, Api, Refusal
+from connectors.vault.use import Uses
 from countersign.identity import Coverage, CoverageState, Observation, uid
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Visit:
     own_entity: str | None
     own_session: bool
     """Whether this process logged in for the token, so that it is not part of the estate."""
+    uses: Uses = field(default_factory=Uses)
+    """When what is read was last used."""
 
     def uid(self, kind: str, native_id: str) -> str:
         """Name a record of this scope."""
@@ -56,6 +59,8 @@ class Operation:
     dropped: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     denied: int = 0
+    failed: str | None = None
+    """Why no call could have read it, or read it whole; None: only refusals count."""
 
     def answered(self, rows: int = 1) -> None:
         """Count an answer and its rows."""
@@ -63,7 +68,7 @@ class Operation:
         self.rows += rows
 
     def refuse(self, refusal: Refusal) -> None:
-        """Count a call that the server refused."""
+        """Count a call that the server refused, or whose answer makes no sense."""
         self.refused[str(refusal)] += 1
         self.denied += refusal.status == DENIED
 
@@ -96,8 +101,8 @@ class Operation:
         """Say how the operation went: partial as soon as one of several calls was refused."""
         total = sum(self.refused.values())
         state: CoverageState = "complete"
-        if total:
-            state = "partial" if self.pages else "denied" if self.denied == total else "failed"
+        if total or self.failed:
+            state = "partial" if self.pages else "denied" if total and self.denied == total else "failed"
         worst = self.refused.most_common(1)
         return Coverage(
             source=self.visit.source,
@@ -109,7 +114,7 @@ class Operation:
             pages=self.pages,
             rows=self.rows,
             dropped=dict(self.dropped),
-            error=f"{total} refused: {worst[0][0]}" if worst else None,
+            error="; ".join([*([self.failed] if self.failed else []), *(f"{total} refused: {reason}" for reason, _ in worst)]) or None,
             started=self.started,
             finished=self.visit.now(),
         )

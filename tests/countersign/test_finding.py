@@ -45,7 +45,7 @@ def run(  # noqa: PLR0913  (what life asks for)
     judged: frozenset[str] = ALL_JUDGED,
     as_of: datetime = LATER,
 ) -> list[Transition]:
-    return list(life(known, failing, unknown=unknown, seen=seen, judged=judged, as_of=as_of))
+    return list(life(known, failing, unknown=unknown, seen=dict.fromkeys(seen, frozenset()), judged=judged, as_of=as_of))
 
 
 def ledger(transitions: list[Transition], before: dict[str, Known] | None = None) -> dict[str, Known]:
@@ -153,6 +153,19 @@ def test_a_finding_that_comes_back_starts_a_new_clock_and_remembers() -> None:
 @pytest.mark.parametrize("changes", [{"facts_digest": "f2"}, {"accountable": "dev"}, {"severity": "critical"}, {"partner": None}])
 def test_what_matters_is_a_change(changes: dict[str, object]) -> None:
     assert only(run(nights(fails()), [fails(**changes)])).kind == "changed"
+
+
+def test_a_missing_listing_hides_its_own_kinds_and_nothing_else() -> None:
+    key, role = fails(), fails(subject="aws:444455556666:role/AROA1", fingerprint="role")
+    for scope, kind in (("444455556666", "access-key"), ("example.com:shop", "service-account-key")):
+        known = nights(
+            *(
+                replace(row, scope=scope, subject=row.subject.replace("444455556666", scope).replace("access-key", kind))
+                for row in (key, role)
+            )
+        )
+        after = life(known, [], unknown=(), seen={("aws", scope): frozenset({kind})}, judged=ALL_JUDGED, as_of=LATER)
+        assert {key.fingerprint: "unobserved", "role": "resolved"} == {each.after.fingerprint: each.kind for each in after}
 
 
 def test_unobserved_remembers_since_when_and_ends_when_seen_again() -> None:

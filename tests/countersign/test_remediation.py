@@ -62,7 +62,7 @@ def opened(action: Action, standing: int = 1, **changes: object) -> TicketRow:
 def tonight(
     findings: list[Known], tickets: list[TicketRow], seen: frozenset[tuple[str, str]] = SEEN, night: Night = TONIGHT
 ) -> list[Action]:
-    return list(plan(findings, tickets, seen, night))
+    return list(plan(findings, tickets, dict.fromkeys(seen, frozenset()), night))
 
 
 def only(actions: list[Action]) -> Action:
