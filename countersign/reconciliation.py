@@ -19,9 +19,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
-import orjson
-
-from countersign import findings_file, report, results, run_evidence, unfinished
+from countersign import findings_file, results, run_evidence, run_files, unfinished
 from countersign.clock import stamp
 from countersign.desk import outbox
 from countersign.desk.local import LocalDesk
@@ -36,8 +34,9 @@ from countersign.judge import Judgement, judge
 from countersign.key_lookup import needs_id
 from countersign.programme import claims
 from countersign.reading import ReadRequest, Scope, connector
-from countersign.remediation import Action, Night, plan, scan_looks_wrong
+from countersign.remediation import Night, plan, scan_looks_wrong
 from countersign.results import RunResult, Tell, silent, state_of
+from countersign.run_files import Planned
 from countersign.state import State
 
 if TYPE_CHECKING:
@@ -63,16 +62,6 @@ class Judged:
     readings: tuple[Reading, ...]
     judgement: Judgement
     database: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What a run means for the ledger and the desk, before anything is written there."""
-
-    transitions: tuple[Transition, ...]
-    actions: tuple[Action, ...]
-    stopped: str | None
-    """The run guard's reason to change nothing; None: go on."""
 
 
 class Reconciliation:
@@ -215,8 +204,8 @@ class Reconciliation:
         database = self.work / "run.duckdb"
         build(database, inventory, tables, settled)
         judgement = judge(database, expectations(), settled)
-        _write(self.folder / "expectations" / "suite.json", judgement.validated.suite)
-        _write(self.folder / "expectations" / "validation.json", judgement.validated.result)
+        run_files.write_json(self.folder / "expectations" / "suite.json", judgement.validated.suite)
+        run_files.write_json(self.folder / "expectations" / "validation.json", judgement.validated.result)
         return Judged(settled, judgement, database)
 
     def plan(self, judged: Judged) -> Planned:
@@ -244,47 +233,7 @@ class Reconciliation:
             planned = Planned((), (scan_looks_wrong(stopped, tickets, night),), stopped)
         # What was found is on file also when nothing comes of it: somebody has to look into it.
         findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings())
-        _write(
-            self.folder / "results.json",
-            {
-                "run": self.run,
-                "as_of": stamp(self.as_of),
-                "state": state_of(judged.readings),
-                "sources": results.sources(judged.readings),
-                "controls": results.controls(judged.judgement.results),
-            },
-        )
-        _write(
-            self.folder / "plan.json",
-            {
-                "stopped": stopped,
-                "transitions": [{"fingerprint": t.after.fingerprint, "event": t.kind} for t in planned.transitions if t.kind != "still"],
-                "tickets": [
-                    {"key": a.key, "action": a.kind, "ticket": a.ticket, "control": a.control, "partner": a.partner}
-                    for a in planned.actions
-                ],
-            },
-        )
-        report.write(
-            self.folder / "report.html",
-            report.Page(
-                customer=self.programme.register.customer.name,
-                run=self.run,
-                as_of=self.as_of,
-                state=state_of(judged.readings),
-                stopped=stopped,
-                people={person.id: person.name for person in self.programme.register.people.values()},
-                partners={partner.id: partner.name for partner in self.programme.register.partners.values()},
-                sources=results.sources(judged.readings),
-                controls=results.controls(judged.judgement.results),
-                records=expectations(),
-                suite=judged.judgement.validated.suite,
-                validation=judged.judgement.validated.result,
-                events=Counter(t.kind for t in found),
-                actions=Counter(a.kind for a in planned.actions),
-                findings=self.folder / findings_file.NAME,
-            ),
-        )
+        run_files.write(self.folder, self.programme, self.run, self.as_of, judged.readings, judged.judgement, found, planned)
         return planned
 
     def act(self, planned: Planned) -> tuple[Receipt, ...]:
@@ -301,7 +250,9 @@ class Reconciliation:
         tickets = dict.fromkeys(("created", "updated", "closed", "reopened", "unchanged", "rolled-up", "failed"), 0)
         for receipt in receipts:
             tickets[receipt.action] += 1
-        _write(self.folder / "tickets.json", [{"key": r.key, "ticket": r.ticket, "action": r.action, "error": r.error} for r in receipts])
+        run_files.write_json(
+            self.folder / "tickets.json", [{"key": r.key, "ticket": r.ticket, "action": r.action, "error": r.error} for r in receipts]
+        )
         findings = {name: count for name, count in self.state.summary(self.run).items() if name in SUMMARY}
         said = run_evidence.settled(judged.readings, judged.judgement.results, findings, tickets, planned.stopped)
         sealed = self.store.seal(self.staging, self._statement(KIND, said), self._signer)
@@ -382,7 +333,7 @@ class Reconciliation:
                 self.state.finish_run(run.run, ended, now=self.started, evidence=head.path.name, statement_digest=head.statement_digest)
 
     def _seal_failed(self, staging: Staging, run: str, slot: str | None, began: datetime, why: str) -> None:
-        _write(staging.folder / "failure.json", {"run": run, "why": why, "at": stamp(self.clock())})
+        run_files.write_json(staging.folder / "failure.json", {"run": run, "why": why, "at": stamp(self.clock())})
 
         def build_statement(log: Log) -> dict[str, object]:
             return statement.build(
@@ -453,8 +404,3 @@ def _seen(readings: Iterable[Reading]) -> Seen:
         if reading.state in {"complete", "partial"} and all(missing) and not reading.passed_over:
             found[reading.scope.provider, reading.scope.name] = frozenset(kind for covers in missing for kind in covers)
     return found
-
-
-def _write(path: Path, document: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
