@@ -233,7 +233,16 @@ class Reconciliation:
             planned = Planned((), (scan_looks_wrong(stopped, tickets, night),), stopped)
         # What was found is on file also when nothing comes of it: somebody has to look into it.
         findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings())
-        run_files.write(self.folder, self.programme, self.run, self.as_of, judged.readings, judged.judgement, found, planned)
+        run_files.write(
+            self.folder,
+            self.programme,
+            run=self.run,
+            as_of=self.as_of,
+            readings=judged.readings,
+            judgement=judged.judgement,
+            found=found,
+            planned=planned,
+        )
         return planned
 
     def act(self, planned: Planned) -> tuple[Receipt, ...]:
