@@ -27,6 +27,18 @@ kinds(provider, kind, policy_kind, idles, pairs, ends_itself) AS (VALUES
     ('vault', 'certificate',         NULL,                  FALSE, FALSE, TRUE),
     ('vault', 'lease',               'vault_lease',         FALSE, FALSE, TRUE)
 ),
+-- What an identity may log in with, for each kind that logs in at all: a listing that is missing hides these of it, and nothing of others.
+may_hold(provider, kind, held) AS (VALUES
+    ('aws',   'user',                   ['password', 'access-key', 'service-specific-credential', 'signing-certificate', 'ssh-key']),
+    ('aws',   'roles-anywhere-subject', ['certificate']),
+    ('azure', 'application',            ['client-secret', 'certificate']),
+    ('azure', 'service-principal',      ['client-secret', 'certificate']),
+    ('gcp',   'service-account',        ['service-account-key']),
+    ('vault', 'approle',                ['secret-id', 'token']),
+    ('vault', 'auth-role',              ['token']),
+    ('vault', 'entity',                 ['token']),
+    ('vault', 'user',                   ['token'])
+),
 -- Parties by what is the same in every way to write them: an issuer with or without https:// or a last slash, a tenant in capitals.
 footprint AS (SELECT *, lower(rtrim(regexp_replace(value, '^https?://', ''), '/')) AS party_key FROM register_footprint),
 trusted AS (SELECT *, lower(rtrim(regexp_replace(party, '^https?://', ''), '/')) AS party_key FROM trusts),
@@ -94,12 +106,11 @@ granted AS (
            string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (power IS NULL) AS unread_roles
     FROM grants WHERE power IS DISTINCT FROM 'limited' GROUP BY identity_uid    -- the many harmless ones say nothing
 ),
--- Why the credentials of a scope may be incomplete.
+-- Why what an identity logs in with may be incomplete.
 unlisted AS (
-    SELECT provider, scope, string_agg(operation || ': ' || coalesce(error, state), '; ' ORDER BY operation) AS why
-    FROM coverage
-    WHERE state <> 'complete' AND list_has_any(covers, (SELECT list(DISTINCT kind) FROM kinds))
-    GROUP BY provider, scope
+    SELECT c.provider, c.scope, h.kind, string_agg(c.operation || ': ' || coalesce(c.error, c.state), '; ' ORDER BY c.operation) AS why
+    FROM coverage c JOIN may_hold h ON h.provider = c.provider AND list_has_any(c.covers, h.held)
+    WHERE c.state <> 'complete' GROUP BY c.provider, c.scope, h.kind
 ),
 who AS (
     SELECT i.*, CASE WHEN r.uid IS NULL THEN a.partner ELSE w.partner END AS partner,
@@ -227,8 +238,8 @@ identity_facts AS (
            CASE WHEN g.admin_grants > 0 THEN g.admin_grants
                 WHEN w.unknown['grants'] IS NULL AND coalesce(g.unread_grants, 0) = 0 THEN 0 END AS admin_grants,
            g.admin_roles, g.admin_power,
-           -- use of an identity that has no credential to judge (a role never has one, so an unread listing of credentials hides nothing)
-           w.ours AND w.enabled AND w.uid NOT IN (SELECT identity_uid FROM credentials WHERE identity_uid IS NOT NULL) AND CASE WHEN u.why IS NOT NULL AND w.kind <> 'role' THEN NULL ELSE TRUE END
+           -- use of an identity that has no credential to judge by its use
+           w.ours AND w.enabled AND w.uid NOT IN (SELECT identity_uid FROM credentials c JOIN kinds k USING (provider, kind) WHERE k.idles AND identity_uid IS NOT NULL) AND CASE WHEN u.why IS NOT NULL THEN NULL ELSE TRUE END
                AND CASE WHEN w.track IS NULL THEN NULL ELSE p.max_idle_us IS NOT NULL END AS idles,
            u.why AS credentials_why,
            CASE WHEN w.active_at IS NOT NULL
@@ -239,7 +250,7 @@ identity_facts AS (
     LEFT JOIN outside o ON o.identity_uid = w.uid
     LEFT JOIN granted g ON g.identity_uid = w.uid
     LEFT JOIN register_policies p ON p.track = w.track
-    LEFT JOIN unlisted u ON u.provider = w.provider AND u.scope = w.scope
+    LEFT JOIN unlisted u ON u.provider = w.provider AND u.scope = w.scope AND u.kind = w.kind
 ),
 scope_facts AS (
     SELECT s.provider || ':' || s.scope || ':source/' || s.source AS subject, 'scope' AS subject_kind, 'source' AS kind, s.provider, s.scope,
