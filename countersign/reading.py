@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from countersign.identity import Record
     from countersign.programme import Source
@@ -50,6 +51,11 @@ class ReadRequest:
     now: Callable[[], datetime]
     needs_id: Callable[[KeyRow], bool] = lambda _row: True
     """Whether a key's own id must be looked up (it may fail a control, or a partner is behind it)."""
+    kept: Path | None = None
+    """A folder for this source and scope that outlives the run, for answers that need not be asked again.
+
+    It may be missing, and it may be deleted at any time: then everything is read afresh. None: nothing is kept.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from countersign.evidence.store import FolderStore, Log, Staging
 from countersign.expectation import expectations
 from countersign.facts import build, register_tables, write_register
 from countersign.finding import Seen, Transition, guard, life
-from countersign.inventory import Reading, collect, spool, unread
+from countersign.inventory import Reading, collect, folder_name, spool, unread
 from countersign.judge import Judgement, judge
 from countersign.key_lookup import needs_id
 from countersign.programme import claims
@@ -52,7 +52,10 @@ KIND = "reconcile"
 READING = 0.7
 """How much of a run is reading, for those who watch it; the rest is judging and what follows."""
 SUMMARY = ("open", "new", "resolved", "reopened", "unobserved", "excepted")
-THREADS = 8
+THREADS = 16
+"""Scopes read at once: their time is the providers', who count their limits per account, tenant or project."""
+KEPT = ".kept"
+"""Folder of the programme with answers that need not be asked every night; it may be deleted at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,9 @@ class Reconciliation:
             self.tell(f"had read {scope.provider} {scope.name}: {earlier.identities} identities", self._share())
             return earlier
         (source,) = (source for source in self.sources if source.name == scope.source)
-        request = ReadRequest(
-            source=source, scope=scope, run=self.run, now=self.clock, needs_id=needs_id(self.programme.register, self.as_of)
-        )
+        kept = self.programme.folder / KEPT / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+        ask = needs_id(self.programme.register, self.as_of)
+        request = ReadRequest(source=source, scope=scope, run=self.run, now=self.clock, needs_id=ask, kept=kept)
         observations = self.folder / unfinished.OBSERVATIONS
         reading = spool(connector(source.provider).read(request), scope, self.work, observations)
         unfinished.keep(self.work, reading, observations)
