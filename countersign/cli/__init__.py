@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import countersign
-from countersign.cli import demo, doctor, look, programme, register, run, show, tickets, verify
+from countersign.cli import demo, doctor, look, permissions, programme, register, run, show, tickets, verify
 from countersign.errors import CountersignError
 from countersign.results import EXIT_FAILED, EXIT_USAGE
 
@@ -24,6 +24,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Try it", "sandbox", demo.sandbox, "countersign sandbox --port-base 4566"),
     ("Set up", "init", programme.init, "countersign init northwind --customer northwind"),
     ("Set up", "keygen", programme.keygen, "countersign keygen keys/evidence.pem"),
+    ("Set up", "permissions", permissions.permissions, "countersign permissions aws --file read.json"),
     ("Set up", "doctor", doctor.doctor, "countersign doctor -p northwind"),
     ("Every night", "reconcile", run.reconcile, "countersign reconcile -p northwind --source aws"),
     ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
