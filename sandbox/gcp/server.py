@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Self
 
-from sandbox.gcp import certificates
+from sandbox import certificates
 from sandbox.gcp.estate import LONG_AGO, Estate, Organization, Project
 from sandbox.gcp.faults import Break, Faults, without_made_up_token
 from sandbox.gcp.operations import Operation, called, routed

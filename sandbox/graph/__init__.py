@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
-from sandbox.graph import certificate, directory, resource_manager
+from sandbox import certificates
+from sandbox.graph import directory, resource_manager
 from sandbox.graph.authority import ARM, GRAPH, Authority, Token
 from sandbox.graph.directory import Refusal
 from sandbox.graph.faults import Faults
@@ -90,7 +91,11 @@ class SandboxGraph:
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="countersign-graph-")
-        self.ca, pem = certificate.write(Path(self._folder.name))
+        folder = Path(self._folder.name)
+        self.ca, pem = folder / "ca.pem", folder / "server.pem"
+        made = certificates.make()
+        self.ca.write_bytes(made.authority)
+        pem.write_bytes(made.key + made.chain)
         self._server = Server(self._port, pem, self._answer)
         self.address = f"https://127.0.0.1:{self._server.server_port}"
         self._server.start()
