@@ -5,64 +5,31 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from moto.core.exceptions import AccessDeniedError, InvalidClientTokenIdError
+from moto.core.exceptions import AccessDeniedError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import NotFoundException, ReportNotPresentException
 from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
 from moto.iam.responses import IamResponse
+from moto.sts.models import sts_backends
 from moto.sts.responses import TokenResponse
+
+from sandbox.aws.estate import Root
+from sandbox.aws.paging import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
-HANDS = "x-moto-account-id"
-"""Requests with this header are the sandbox's own: in the account it names, never refused, never counted."""
+    from sandbox.aws.estate import Estate
+
 _SLOTS = 2
-
-
-class ExpiredTokenError(InvalidClientTokenIdError):
-    """A session that has run out, as IAM answers it."""
-
-    def __init__(self) -> None:
-        super(InvalidClientTokenIdError, self).__init__("ExpiredToken", "The security token included in the request is expired")
-
-
-@dataclass(slots=True)
-class Root:
-    """The root user of an account, which moto does not have."""
-
-    mfa: bool = True
-    created_at: datetime = datetime(2019, 3, 4, 10, 0, tzinfo=UTC)
-    password_last_used: datetime | None = None
-    keys: tuple[tuple[datetime, datetime | None], ...] = ()
-    """(created, last used) of each active key."""
-
-
-@dataclass(slots=True)
-class Estate:
-    """What a running sandbox knows beyond moto's own backends."""
-
-    roots: dict[str, Root] = field(default_factory=dict)
-    denied: set[tuple[str, str]] = field(default_factory=set)
-    """(account, action), the action without its service; `*` for all."""
-    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(account, action) asked by anyone but the sandbox itself."""
-    expired: set[str] = field(default_factory=set)
-    """Access key ids of sessions that have run out."""
-    reports: dict[str, tuple[str, datetime]] = field(default_factory=dict)
-    """Credential reports by account: text and time of writing."""
-    frozen: set[str] = field(default_factory=set)
-    """Accounts whose report is kept as it is, as IAM does for four hours."""
 
 
 @contextmanager
@@ -70,15 +37,13 @@ def closed(estate: Estate) -> Iterator[None]:
     """Close the gaps in this process's moto while inside."""
     actions: dict[type, dict[str, Callable[..., Any]]] = {
         IamResponse: {
-            "_authenticate_and_authorize_normal_action": _authorise(estate),
-            "get_account_authorization_details": _authorization_details,
+            "get_account_authorization_details": _authorization_details(estate),
             "generate_credential_report": _generate_report(estate),
             "get_credential_report": _get_report(estate),
             "put_user_permissions_boundary": _put_boundary,
             "delete_user_permissions_boundary": _delete_boundary,
         },
         TokenResponse: {
-            "_authenticate_and_authorize_normal_action": _authorise(estate),
             "assume_role": _assume_role(TokenResponse.assume_role),
         },
         IAMBackend: {
@@ -102,7 +67,7 @@ def report_text(account: str, root: Root) -> str:
     certificates = [f"cert_{slot}_{column}" for slot in (1, 2) for column in ("active", "last_rotated")]
     writer = csv.writer(into, lineterminator="\n")
     writer.writerow([*_USER_COLUMNS, *keys, *certificates])
-    nothing = ["false", "N/A", "false", "N/A"]
+    nothing = ["false", "N/A"] * _SLOTS
     root_keys = [cell for created, used in root.keys for cell in _key_cells("true", created, used)]
     used = _cell(root.password_last_used, "no_information")
     first = [
@@ -126,7 +91,11 @@ def report_text(account: str, root: Root) -> str:
             for key in user.access_keys
             for cell in _key_cells(_flag(key.status == "Active"), key.create_date, key.last_used and key.last_used.timestamp)
         ]
-        writer.writerow([user.name, user.arn, _cell(user.create_date), *password, _flag(bool(user.mfa_devices)), *_padded(cells), *nothing])
+        signing = [
+            cell for kept in user.signing_certificates.values() for cell in (_flag(kept.status == "Active"), _cell(kept.upload_date))
+        ]
+        row = [user.name, user.arn, _cell(user.create_date), *password, _flag(bool(user.mfa_devices)), *_padded(cells)]
+        writer.writerow([*row, *(signing + nothing)[: len(nothing)]])
     return into.getvalue()
 
 
@@ -155,59 +124,35 @@ def _flag(value: bool) -> str:  # noqa: FBT001 -- a cell's value, not a switch
     return "true" if value else "false"
 
 
-def _authorise(estate: Estate) -> Callable[..., None]:
-    def check(self: IamResponse | TokenResponse, resource: str = "*") -> None:
-        """Refuse denied actions, and keys that are inactive, deleted or were never there, all of which moto accepts."""
-        if HANDS in self.headers:
-            return
-        action = self._get_action()
-        account = resource.split(":")[4] if action == "AssumeRole" else self.current_account
-        estate.calls[account, action] += 1
-        key = iam_backends[self.current_account]["aws"].access_keys.get(self.get_access_key())
-        if key is None or key.status != "Active":
-            raise InvalidClientTokenIdError
-        if key.access_key_id in estate.expired:
-            raise ExpiredTokenError
-        if {(account, action), (account, "*")} & estate.denied:
-            service = "sts" if isinstance(self, TokenResponse) else "iam"
-            on = f" on resource: {resource}" if action == "AssumeRole" else ""
-            raise AccessDeniedError(_caller(self), f"{service}:{action}{on}")
+def _authorization_details(estate: Estate) -> Callable[[IamResponse], ActionResult]:
+    def details(self: IamResponse) -> ActionResult:
+        """Page through users, groups, roles and policies, in that order; AWS's own policies only where attached."""
+        wanted = set(self._get_param("Filter", [])) or {"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}
+        backend = self.backend
+        boundaries = {getattr(user, "permissions_boundary", {}).get("PermissionsBoundaryArn") for user in backend.users.values()}
+        boundaries |= {role.permissions_boundary_arn for role in backend.roles.values()}
+        entries: list[tuple[str, Any]] = []
+        entries += [("UserDetailList", one) for one in backend.users.values() if "User" in wanted]
+        entries += [("GroupDetailList", one) for one in backend.groups.values() if "Group" in wanted]
+        entries += [("RoleDetailList", one) for one in backend.roles.values() if "Role" in wanted]
+        for policy in backend.managed_policies.values():
+            of_aws = isinstance(policy, AWSManagedPolicy)
+            if of_aws and "AWSManagedPolicy" in wanted and (policy.attachment_count or policy.arn in boundaries):
+                entries.append(("Policies", policy))
+            if not of_aws and "LocalManagedPolicy" in wanted:
+                entries.append(("Policies", policy))
+        start = start_of(self._get_param("Marker") or "0")
+        size = int(self._get_param("MaxItems") or 100)
+        end = start + min(size, estate.disturbances.pages.get("iam:GetAccountAuthorizationDetails", size))
+        answer: dict[str, Any] = {name: [] for name in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")}
+        for name, entry in entries[start:end]:
+            answer[name].append(entry)
+        answer["IsTruncated"] = end < len(entries)
+        if answer["IsTruncated"]:
+            answer["Marker"] = str(end)
+        return ActionResult(answer)
 
-    return check
-
-
-def _caller(response: IamResponse | TokenResponse) -> str:
-    from moto.sts.models import sts_backends
-
-    _, arn, _ = sts_backends[response.current_account]["aws"].get_caller_identity(response.get_access_key(), "us-east-1")
-    return str(arn)
-
-
-def _authorization_details(self: IamResponse) -> ActionResult:
-    """Page through users, groups, roles and policies, in that order; AWS's own policies only where attached."""
-    wanted = set(self._get_param("Filter", [])) or {"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}
-    backend = self.backend
-    boundaries = {getattr(user, "permissions_boundary", {}).get("PermissionsBoundaryArn") for user in backend.users.values()}
-    boundaries |= {role.permissions_boundary_arn for role in backend.roles.values()}
-    entries: list[tuple[str, Any]] = []
-    entries += [("UserDetailList", one) for one in backend.users.values() if "User" in wanted]
-    entries += [("GroupDetailList", one) for one in backend.groups.values() if "Group" in wanted]
-    entries += [("RoleDetailList", one) for one in backend.roles.values() if "Role" in wanted]
-    for policy in backend.managed_policies.values():
-        of_aws = isinstance(policy, AWSManagedPolicy)
-        if of_aws and "AWSManagedPolicy" in wanted and (policy.attachment_count or policy.arn in boundaries):
-            entries.append(("Policies", policy))
-        if not of_aws and "LocalManagedPolicy" in wanted:
-            entries.append(("Policies", policy))
-    start = int(self._get_param("Marker") or 0)
-    end = start + int(self._get_param("MaxItems") or 100)
-    answer: dict[str, Any] = {name: [] for name in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")}
-    for name, entry in entries[start:end]:
-        answer[name].append(entry)
-    answer["IsTruncated"] = end < len(entries)
-    if answer["IsTruncated"]:
-        answer["Marker"] = str(end)
-    return ActionResult(answer)
+    return details
 
 
 def _generate_report(estate: Estate) -> Callable[[IamResponse], ActionResult]:
@@ -253,7 +198,7 @@ def _assume_role(original: Callable[[TokenResponse], ActionResult]) -> Callable[
     def assume(self: TokenResponse) -> ActionResult:
         """Check what moto takes on trust: that the role exists, trusts this caller, and that the ExternalId fits."""
         arn = self._get_param("RoleArn")
-        caller = _caller(self)
+        _, caller, _ = sts_backends[self.current_account]["aws"].get_caller_identity(self.get_access_key(), "us-east-1")
         roles = iam_backends[arn.split(":")[4]]["aws"].roles.values()
         role = next((role for role in roles if role.arn == arn), None)
         external_id = self._get_param("ExternalId")
