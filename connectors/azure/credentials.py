@@ -1,0 +1,113 @@
+"""From the rows of a tenant to credentials: by key id, and never a secret or its hint."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from connectors.azure import records
+from connectors.azure.fields import guid, moment, rows, text
+from connectors.azure.visit import PROVIDER
+from countersign.identity import Credential
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connectors.azure.estate import Estate, Seen
+    from connectors.azure.fields import Row
+    from connectors.azure.visit import Operation, Visit
+    from countersign.identity import Trust
+
+ROTATED_BY_AZURE = "credential of a managed identity, which Azure rotates"
+OF_A_SIGNING_PAIR = "second half of a SAML signing certificate"
+NO_KEY_ID = "credential without a key id"
+LISTED_TWICE = "credential listed twice"
+NO_LISTS = "entry without passwordCredentials or keyCredentials"
+NO_USE_OF_FEDERATED = "Graph does not say when a federated credential was last used"
+NO_START_OF_FEDERATED = "Graph does not say when a federated credential was created"
+_ENTRA_ISSUER = re.compile(
+    r"https://(?:login\.microsoftonline\.[a-z]+/([0-9a-f-]{36})/v2\.0|sts\.windows\.net/([0-9a-f-]{36}))/?", re.IGNORECASE
+)
+
+
+def of_object(operation: Operation, estate: Estate, kind: str, object_id: str, seen: Seen) -> Iterator[Credential]:
+    """Tell the secrets and certificates of an application or service principal; what is left out is counted in the operation."""
+    row = seen.row
+    secrets, keys = rows(row, "passwordCredentials"), rows(row, "keyCredentials")
+    if secrets is None or keys is None:
+        operation.gaps[NO_LISTS] += 1
+    if text(row, "servicePrincipalType") == "ManagedIdentity":
+        operation.dropped[ROTATED_BY_AZURE] += len(secrets or ()) + len(keys or ())
+        return
+    # A SAML signing certificate is listed three times under one customKeyIdentifier: to sign, to verify, and its password.
+    signing = {text(key, "customKeyIdentifier") for key in keys or () if text(key, "usage") == "Sign"} - {None}
+    for what, listed in (("client-secret", secrets or ()), ("certificate", keys or ())):
+        for item in listed:
+            key_id = guid(item, "keyId")
+            if text(item, "customKeyIdentifier") in signing and text(item, "usage") != "Sign":
+                operation.dropped[OF_A_SIGNING_PAIR] += 1
+            elif key_id is None:
+                operation.dropped[NO_KEY_ID] += 1
+                operation.gaps[NO_KEY_ID] += 1
+            elif (subject := operation.visit.uid(what, key_id)) in estate.credentials:
+                operation.dropped[LISTED_TWICE] += 1
+            else:
+                estate.credentials.add(subject)
+                elsewhere = kind == "application" and records.serves_others(row)
+                identity = operation.visit.uid(kind, object_id)
+                yield _credential(operation.visit, estate, item, what, key_id, identity, seen, elsewhere=elsewhere)
+
+
+def _credential(  # noqa: PLR0913, PLR0917 -- a record has these parts
+    visit: Visit, estate: Estate, item: Row, kind: str, key_id: str, identity: str, seen: Seen, *, elsewhere: bool
+) -> Credential:
+    unknown = {}
+    created, no_start = moment(item, "startDateTime")
+    expires, no_end = moment(item, "endDateTime")
+    if no_start is not None:
+        unknown["created_at"] = no_start
+    if no_end is not None:
+        unknown["expires_at"] = no_end
+    last = None if elsewhere else estate.use.keys.get(key_id)
+    if last is None:
+        unknown["last_used_at"] = records.ELSEWHERE if elsewhere else estate.use.no_key
+    return Credential(
+        uid=visit.uid(kind, key_id),
+        identity_uid=identity,
+        provider=PROVIDER,
+        scope=visit.tenant,
+        kind=kind,
+        enabled=True,  # Entra has no switch for one credential: listed is enabled, also past its end
+        created_at=created,
+        expires_at=expires,
+        last_used_at=last,
+        last_used_state="unknown" if last is None else "known",
+        observed_at=seen.at,
+        unknown=unknown,
+    )
+
+
+def federated(visit: Visit, estate: Estate, credential_id: str, seen: Seen) -> Iterator[Credential | Trust]:
+    """Tell a federated credential, and the outside issuer whose subject may sign in with it."""
+    kind, object_id = estate.federated_of[credential_id]
+    identity = visit.uid(kind, object_id)
+    yield Credential(
+        uid=visit.uid("federated-credential", credential_id),
+        identity_uid=identity,
+        provider=PROVIDER,
+        scope=visit.tenant,
+        kind="federated-credential",
+        enabled=True,
+        observed_at=seen.at,
+        unknown={"created_at": NO_START_OF_FEDERATED, "last_used_at": NO_USE_OF_FEDERATED},
+    )
+    issuer, subject = text(seen.row, "issuer"), text(seen.row, "subject")
+    if issuer is None:
+        return
+    entra = _ENTRA_ISSUER.fullmatch(issuer)
+    tenant = (entra[1] or entra[2]).lower() if entra else None
+    if tenant is None:
+        yield records.trust(visit, identity, "oidc-issuer", issuer, subject)
+    elif tenant != visit.tenant:
+        # Another tenant's managed identity or application: the party is the tenant, by whichever name its issuer goes.
+        yield records.trust(visit, identity, "entra-tenant", tenant, subject)
