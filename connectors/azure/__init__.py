@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, cast
 from connectors.azure import credentials, directory, people, records, resources, roles
 from connectors.azure.door import Refusal, opened
 from connectors.azure.estate import Estate
-from connectors.azure.fields import guid, rows
 from connectors.azure.login import chain, claims
 from connectors.azure.permissions import READ_AZURE, READ_GRAPH, REVOKE_AZURE, REVOKE_GRAPH, lacking, permission_files
 from connectors.azure.provenance import CALLS
 from connectors.azure.visit import PROVIDER, Visit
 from countersign.errors import ReadError, ScopeDeniedError
+from countersign.fields import guid, rows
 from countersign.identity import Coverage, Credential, Grant, Identity, Observation, Provenance, Record
 from countersign.reading import Probe, Scope
 

@@ -6,16 +6,16 @@ import re
 from typing import TYPE_CHECKING
 
 from connectors.azure import records
-from connectors.azure.fields import guid, moment, rows, text
 from connectors.azure.visit import PROVIDER
+from countersign.fields import guid, moment, rows, text
 from countersign.identity import Credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connectors.azure.estate import Estate, Seen
-    from connectors.azure.fields import Row
     from connectors.azure.visit import Operation, Visit
+    from countersign.fields import Row
     from countersign.identity import Trust
 
 ROTATED_BY_AZURE = "credential of a managed identity, which Azure rotates"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from connectors.azure import credentials, records
 from connectors.azure.door import BATCH, Refusal
 from connectors.azure.estate import HOLDERS, Estate, Holder, Seen
-from connectors.azure.fields import guid, inner, kept, latest, moment, rows, text
 from connectors.azure.visit import Operation, Visit, listed, look_up
+from countersign.fields import guid, inner, kept, latest, moment, rows, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from connectors.azure.fields import Row
+    from countersign.fields import Row
     from countersign.identity import Record
 
 EXPANDED_AT_MOST = 20

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from connectors.azure.fields import inner, rows, text
 from countersign.errors import ReadError
+from countersign.fields import inner, rows, text
 from countersign.pace import Budget, budget
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from azure.core.pipeline import Pipeline
     from azure.core.pipeline.transport import RequestsTransport
 
-    from connectors.azure.fields import Row
+    from countersign.fields import Row
     from countersign.programme import AzureSource
 
 Key = TypeVar("Key")

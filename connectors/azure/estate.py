@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from connectors.azure.fields import Row
+    from countersign.fields import Row
     from countersign.privilege import Verdict
 
 Holder = Literal["user", "service-principal", "group", "foreign-principal"]

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from connectors.azure.door import BATCH, Refusal
 from connectors.azure.estate import Estate, Seen
-from connectors.azure.fields import flag, guid, inner, kept, rows, text, texts
 from connectors.azure.visit import Visit, listed, look_up
+from countersign.fields import flag, guid, inner, kept, rows, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connectors.azure.fields import Row
     from connectors.azure.visit import Operation
+    from countersign.fields import Row
     from countersign.identity import Record
 
 GUESTS = "GET /users (guests)"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from connectors.azure.fields import flag, guid, inner, last_part, latest, lines, moment, pairs, rows, text, texts
 from connectors.azure.people import way_in
+from connectors.azure.resources import last_part
 from connectors.azure.visit import PROVIDER, Visit
+from countersign.fields import flag, guid, inner, latest, lines, moment, pairs, rows, text, texts
 from countersign.identity import Grant, Identity, Trust
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connectors.azure.estate import Delegation, Estate, Foreigner, Seen
-    from connectors.azure.fields import Row
+    from countersign.fields import Row
     from countersign.identity import PartyKind, UseState
 
 # Tenants from which Microsoft publishes its own apps (Microsoft Services, Microsoft).

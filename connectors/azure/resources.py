@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from connectors.azure.door import Refusal
 from connectors.azure.estate import HOLDERS, AzureRole, Delegation, Estate, Foreigner, Holding
-from connectors.azure.fields import guid, inner, kept, last_part, rows, text, texts
+from countersign.fields import guid, inner, kept, rows, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connectors.azure.door import Api
-    from connectors.azure.fields import Row
     from connectors.azure.visit import Operation, Visit
+    from countersign.fields import Row
     from countersign.identity import Record
 
 SUBSCRIPTIONS = "GET /subscriptions"
@@ -166,3 +166,8 @@ def _lighthouse(visit: Visit, estate: Estate, manager: Api) -> Iterator[Record]:
             operation.gaps["registration whose definition is not visible"] += 1
         estate.delegations.append(Delegation(name, properties, definition, visit.now()))
     yield operation.coverage()
+
+
+def last_part(resource_id: str | None) -> str | None:
+    """Return the last part of a resource id in lower case: a role definition's own id, under whatever scope it is written."""
+    return (resource_id or "").rstrip("/").rpartition("/")[2].lower() or None

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from connectors.azure.directory import many, type_of
 from connectors.azure.door import Refusal
 from connectors.azure.estate import Estate, Foreigner, Holder, Holding
-from connectors.azure.fields import flag, guid, inner, kept, rows, text, texts
 from connectors.azure.visit import Visit, listed, look_up
+from countersign.fields import flag, guid, inner, kept, rows, text, texts
 from countersign.privilege import LIMITED, UNREAD, azure, strongest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from connectors.azure.fields import Row
     from connectors.azure.visit import Operation
+    from countersign.fields import Row
     from countersign.identity import Record
     from countersign.privilege import Verdict
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connectors.azure.door import Door
-    from connectors.azure.fields import Row
+    from countersign.fields import Row
     from countersign.pace import Budget
 
 PROVIDER = "azure"

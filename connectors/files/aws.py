@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from connectors.files.fields import Row, kept, rows, text
 from connectors.files.folder import DETAILS, REPORT, Export, Refused, report_lines
 from connectors.files.reading import NOT_EXPORTED, Into, Tally
 from countersign.aws_documents.records import Reading, credentials_of, identities_of, root_of, user_of
 from countersign.aws_documents.report import ROOT, ReportRow, report_row, report_table
 from countersign.clock import stamp
+from countersign.fields import Row, kept, rows, text
 from countersign.identity import Identity, Record
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.files.fields import GUID, Row, flag, guid, kept, moment, pairs, rows, text, texts
 from connectors.files.folder import APP_LIST, SP_LIST, Export
 from connectors.files.reading import NOT_EXPORTED, Into, Tally
+from countersign.fields import GUID, Row, flag, guid, kept, moment, pairs, rows, text, texts
 from countersign.identity import Credential, Identity, Record, Trust, uid
 
 if TYPE_CHECKING:

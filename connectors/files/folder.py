@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from connectors.files.fields import GUID, Row, guid, moment, rows, text
+from countersign.fields import GUID, Row, guid, moment, rows, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

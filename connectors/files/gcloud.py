@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from connectors.files.fields import Row, flag, kept, moment, pairs, text
 from connectors.files.folder import KEY_LIST, SA_LIST, Export
 from connectors.files.reading import NOT_EXPORTED, Into, Tally
+from countersign.fields import Row, flag, kept, moment, pairs, text
 from countersign.identity import Coverage, Credential, Identity, Record, uid
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Reads one field of one exported row: a missing, empty or misshapen value is None, and a time says why it is None."""
+"""Reads one field of one row of a provider's JSON: a missing, empty or misshapen value is None, and a time says why it is None."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from countersign import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
 Row = Mapping[str, object]
@@ -16,6 +17,7 @@ Row = Mapping[str, object]
 GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9:_.-]{0,63})\s*[=:]\s*(\S.*?)\s*")
+_EMPTY: Row = {}
 
 
 def text(row: Row, key: str) -> str | None:
@@ -30,15 +32,26 @@ def flag(row: Row, key: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def inner(row: Row, key: str) -> Row:
+    """Return the object under `key`; an empty one when there is none."""
+    value = row.get(key)
+    return value if isinstance(value, dict) else _EMPTY
+
+
 def moment(row: Row, key: str) -> tuple[datetime | None, str | None]:
     """Return the UTC time under `key` and, where it is None, the reason."""
     written = text(row, key)
     if written is None:
-        return None, f"the export has no {key}"
+        return None, f"the source gives no {key}"
     try:
         return clock.instant(written), None
     except (ValueError, OverflowError):  # a date at the edge of the calendar overflows when moved to UTC
-        return None, f"{key} in the export is not a time"
+        return None, f"{key} in the source is not a time"
+
+
+def latest(row: Row, *keys: str) -> datetime | None:
+    """Return the latest of the times under some keys; None when there is none."""
+    return max((when for key in keys if (when := moment(row, key)[0]) is not None), default=None)
 
 
 def rows(row: Row, key: str) -> tuple[Row, ...] | None:
@@ -67,6 +80,11 @@ def pairs(*written: str) -> dict[str, str]:
         if match is not None and not match[2].startswith("//"):  # a URL is no pair
             found.setdefault(match[1].lower(), match[2])
     return found
+
+
+def lines(written: str | None) -> Iterator[str]:
+    """Take free text apart at line ends and semicolons."""
+    yield from re.split(r"[\r\n;]+", written or "")
 
 
 def kept(row: Row, allowed: tuple[str, ...]) -> dict[str, object]:
