@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from connectors.vault import engines, identities, records
+from connectors.vault import audit, engines, identities, records, roles
 from connectors.vault.api import ABSENT, Api, Json, Refusal
 from connectors.vault.grants import Grants
 from connectors.vault.identities import Known
-from connectors.vault.login import Login, sign_in
-from connectors.vault.permissions import PERMISSIONS, policy_hcl
+from connectors.vault.leases import Leases
+from connectors.vault.login import Login, myself
+from connectors.vault.permissions import PERMISSIONS, REVOKE_PERMISSIONS, permission_files, policy_hcl, revoke_hcl
+from connectors.vault.probe import probe
 from connectors.vault.provenance import CALLS
-from connectors.vault.records import Mount
+from connectors.vault.scopes import scopes
 from connectors.vault.visit import PROVIDER, Visit
 from countersign.errors import ReadError, ScopeDeniedError
-from countersign.identity import Coverage, Credential, Identity, Provenance, Record
-from countersign.reading import Probe, ReadRequest, Scope
+from countersign.identity import Coverage, Credential, Identity, Observation, Provenance, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Iterator
 
-    from countersign.programme import Source, VaultSource
+    from connectors.vault.records import Mount
+    from countersign.programme import VaultSource
+    from countersign.reading import ReadRequest
 
-__all__ = ["PERMISSIONS", "PROVIDER", "policy_hcl", "probe", "read", "scopes"]
+__all__ = [
+    "PERMISSIONS",
+    "PROVIDER",
+    "REVOKE_PERMISSIONS",
+    "permission_files",
+    "policy_hcl",
+    "probe",
+    "read",
+    "revoke_hcl",
+    "scopes",
+]
 
 _SELF = "auth/token/lookup-self"
 _ENGINES: dict[str, Callable[[Visit, Mount], Iterator[Record]]] = {
@@ -31,18 +45,6 @@ _ENGINES: dict[str, Callable[[Visit, Mount], Iterator[Record]]] = {
     "database": engines.database_roles,
     "pki": engines.certificates,
 }
-_BUILT_IN = frozenset({"cubbyhole", "identity", "system", "ns_cubbyhole", "ns_identity", "ns_system", "token", "ns_token"})
-
-
-def scopes(source: Source) -> tuple[Scope, ...]:
-    """Name the configured namespace and each child named beside it; makes no call."""
-    vault = cast("VaultSource", source)
-    home = (vault.namespace or "").strip("/")
-    children = tuple(child.strip("/") for child in vault.namespaces)
-    return (
-        Scope(vault.name, PROVIDER, vault.name, {"namespace": home}),
-        *(Scope(vault.name, PROVIDER, f"{vault.name}/{child}", {"namespace": f"{home}/{child}".strip("/")}) for child in children),
-    )
 
 
 def read(request: ReadRequest, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[Record]:
@@ -67,23 +69,28 @@ def read(request: ReadRequest, *, sleep: Callable[[float], None] = time.sleep) -
 
 
 def _is_refusal(record: Record) -> bool:
-    return isinstance(record, Coverage) and (record.state == "denied" or record.operation == f"GET {_SELF}")
+    """Whether a record shows nothing that the server let us read: a denial, who we are, a listing left out, or our own file."""
+    if isinstance(record, Observation):
+        return record.operation == audit.LOG
+    if not isinstance(record, Coverage):
+        return False
+    return record.state == "denied" or record.operation in (f"GET {_SELF}", audit.LOG) or (record.state == "complete" and not record.pages)
 
 
 def _read(request: ReadRequest, sleep: Callable[[float], None]) -> Iterator[Record]:
     source = cast("VaultSource", request.source)
     outside = Api(source.address, token="", namespace=source.namespace, ca=source.ca, sleep=sleep)
-    login, myself = _myself(source, outside)
-    if isinstance(myself, Refusal) and myself.busy:
-        raise ReadError(_SELF, f"the server is sealed, failing or too busy: {myself}")
-    visit = _visit(request, outside.within(token=login.token, namespace=request.scope.detail["namespace"] or None), login, myself)
+    login, about = myself(source, outside)
+    if isinstance(about, Refusal) and about.busy:
+        raise ReadError(_SELF, f"the server is sealed, failing or too busy: {about}")
+    visit = _visit(request, outside.within(token=login.token, namespace=request.scope.detail["namespace"] or None), login, about)
     whoami = visit.operation(f"GET {_SELF}")
-    whoami.settle(myself)
+    whoami.settle(about)
     yield whoami.coverage()
 
     at, known, grants = request.now(), Known(), Grants(visit)
     kinds: set[str] = set()
-    for record in _everything(visit, known, grants):
+    for record in _everything(visit, source, known, grants):
         if isinstance(record, Identity | Credential):
             kinds.add(record.kind)
         yield record
@@ -93,9 +100,16 @@ def _read(request: ReadRequest, sleep: Callable[[float], None]) -> Iterator[Reco
             yield Provenance(provider=PROVIDER, scope=visit.scope, kind=kind, field=field, call=call, at=at)
 
 
-def _everything(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
-    methods, rows = _mounts(visit, "sys/auth", ("approle", "secret-id", "user"), frozenset({"approle", "userpass"}))
+def _everything(visit: Visit, source: VaultSource, known: Known, grants: Grants) -> Iterator[Record]:
+    methods, _, rows = _mounts(
+        visit, "sys/auth", ("approle", "secret-id", "user", "auth-role"), frozenset({"approle", "userpass", *roles.FOLDERS})
+    )
     yield from rows
+    leases = Leases(visit)
+    if source.leases:
+        leases.find()
+    if source.audit_log is not None:
+        yield from audit.search(visit, source.audit_log, methods, leases.ids)
     for mount in methods:
         if mount.kind == "approle":
             yield from identities.approles(visit, mount, known)
@@ -103,56 +117,48 @@ def _everything(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
     for mount in methods:
         if mount.kind == "userpass":
             yield from identities.users(visit, mount, known, grants)
+        elif mount.kind in roles.FOLDERS:
+            yield from roles.roles(visit, mount, grants)
     yield from identities.tokens(visit, known, grants)
-    held, rows = _mounts(visit, "sys/mounts", ("mount", "secret", "database-role", "certificate"), frozenset(_ENGINES))
+    held, every, rows = _mounts(visit, "sys/mounts", ("mount", "secret", "database-role", "certificate"), frozenset(_ENGINES))
     yield from rows
     for mount in held:
         yield records.mount_identity(visit, mount, visit.now())
         yield from _ENGINES[mount.kind](visit, mount)
+    if source.leases:
+        yield from leases.records(every, {mount.path for mount in held}, known)
+    else:
+        yield leases.left_out()
 
 
-def _mounts(visit: Visit, path: str, covers: tuple[str, ...], readable: frozenset[str]) -> tuple[list[Mount], list[Record]]:
-    """Read a table of mounts; returns those whose type is read, and the records that say so."""
+def _mounts(visit: Visit, path: str, covers: tuple[str, ...], readable: frozenset[str]) -> tuple[list[Mount], list[Mount], list[Record]]:
+    """Read a table of mounts; returns those whose type is read, all of them, and the records that say so."""
     operation = visit.operation(f"GET {path}", *covers)
     answer = visit.api.get(path)
     if isinstance(answer, Refusal):
         if answer.status == ABSENT:
             raise ReadError(path, f"there is no such namespace: {answer.message}")
         operation.refuse(answer)
-        return [], [operation.coverage()]
+        return [], [], [operation.coverage()]
     operation.answered(len(answer))
-    mounts = []
+    mounts, every = [], []
     for name, about in sorted(answer.items()):
-        reason = _unreadable(about, readable)
+        mount = operation.made(partial(records.to_mount, name, about))
+        if mount is None:
+            continue
+        every.append(mount)
+        reason = records.unread_type(about, readable)
         if reason is None:
-            mounts.append(Mount(name, about["type"], about["accessor"]))
-        elif about["type"] not in _BUILT_IN:
+            mounts.append(mount)
+        elif mount.kind not in records.BUILT_IN:
             operation.dropped[reason] += 1
-    seen = operation.observe([{"path": name, **records.pick(about, ("type", "accessor", "options"))} for name, about in answer.items()])
-    return mounts, [seen, operation.coverage()]
+    rows = ((name, about) for name, about in answer.items() if isinstance(about, dict))
+    seen = operation.observe([{"path": name, **records.pick(about, ("type", "accessor", "options"))} for name, about in rows])
+    return mounts, every, [seen, operation.coverage()]
 
 
-def _unreadable(about: Json, readable: Container[str]) -> str | None:
-    """Say why a mount is not read; None when it is."""
-    if about["type"] not in readable:
-        return f"type {about['type']} is not read"
-    if about["type"] == "kv" and (about.get("options") or {}).get("version") != "2":
-        return "kv version 1 keeps no metadata"
-    return None
-
-
-def _myself(source: VaultSource, outside: Api) -> tuple[Login, Json | Refusal]:
-    """Sign in and ask who we are; a token that this process got earlier may have ended, so it tries a fresh one once."""
-    login = sign_in(source, outside)
-    answer = outside.within(token=login.token, namespace=source.namespace).get(_SELF)
-    if isinstance(answer, Refusal) and login.made_here:
-        login = sign_in(source, outside, afresh=True)
-        answer = outside.within(token=login.token, namespace=source.namespace).get(_SELF)
-    return login, answer
-
-
-def _visit(request: ReadRequest, api: Api, login: Login, myself: Json | Refusal) -> Visit:
-    about: Json = {} if isinstance(myself, Refusal) else myself
+def _visit(request: ReadRequest, api: Api, login: Login, answer: Json | Refusal) -> Visit:
+    about: Json = {} if isinstance(answer, Refusal) else answer
     entity = about.get("entity_id") or None
     name = about.get("display_name") or "not known: auth/token/lookup-self was denied"
     return Visit(
@@ -165,37 +171,3 @@ def _visit(request: ReadRequest, api: Api, login: Login, myself: Json | Refusal)
         own_entity=entity,
         own_session=login.made_here,
     )
-
-
-def probe(source: Source) -> Iterator[Probe]:
-    """Yield whether the login and each listing would work in each namespace; changes nothing."""
-    vault = cast("VaultSource", source)
-    for scope in scopes(source):
-        try:
-            outside = Api(vault.address, token="", namespace=vault.namespace, ca=vault.ca)
-            login, myself = _myself(vault, outside)
-            yield _probed(scope, _SELF, myself, str(myself.get("display_name")) if not isinstance(myself, Refusal) else "")
-            api = outside.within(token=login.token, namespace=scope.detail["namespace"] or None)
-            yield from _probe_reads(scope, api)
-        except ReadError as error:
-            yield Probe(scope.name, error.operation, ok=False, detail=error.message)
-
-
-def _probe_reads(scope: Scope, api: Api) -> Iterator[Probe]:
-    listings = ["auth/token/accessors", "identity/entity/id"]
-    methods = {"approle": "role", "userpass": "users"}
-    held = {"kv": "metadata", "database": "static-roles", "pki": "certs"}
-    for table, parts in (("sys/auth", methods), ("sys/mounts", held)):
-        answer = api.get(table)
-        yield _probed(scope, table, answer)
-        prefix = "auth/" if table == "sys/auth" else ""
-        if not isinstance(answer, Refusal):
-            listings += [f"{prefix}{path}{parts[about['type']]}" for path, about in sorted(answer.items()) if not _unreadable(about, parts)]
-    for path in listings:
-        yield _probed(scope, f"LIST {path}", api.first(path))
-
-
-def _probed(scope: Scope, operation: str, answer: object, who: str = "") -> Probe:
-    if not isinstance(answer, Refusal):
-        return Probe(scope.name, operation, ok=True, detail=who)
-    return Probe(scope.name, operation, ok=False, detail=f"{answer}; add the rule for it from docs/connectors/vault.md")

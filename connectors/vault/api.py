@@ -120,11 +120,14 @@ class Api:
             return refusal
 
     def keys(self, path: str) -> list[str] | Refusal:
-        """LIST a path to its end. Raises ReadError when there is no answer."""
+        """LIST a path in one answer. Raises ReadError when there is no answer.
+
+        For what OpenBao cannot be asked page by page: it pages secret-ids by what it stores them under, which nobody is told.
+        """
         try:
-            return [key for page in self.pages(path) for key in page.keys]
+            return list(_page(self._call("LIST", path)).keys)
         except Refusal as refusal:
-            return refusal
+            return [] if refusal.empty else refusal
 
     def first(self, path: str) -> Page | Refusal:
         """LIST the first name only, where the server can stop there. Raises ReadError when there is no answer."""
@@ -133,10 +136,10 @@ class Api:
         except Refusal as refusal:
             return Page((), {}) if refusal.empty else refusal
 
-    def pages(self, path: str) -> Iterator[Page]:
+    def pages(self, path: str, *, stored: Callable[[str], str] = str) -> Iterator[Page]:
         """LIST page by page where the server can (OpenBao's `after` and `limit`), else all in one page; at least one page.
 
-        Raises Refusal, ReadError.
+        `stored` turns a name into the one that the server sorts by and compares `after` with. Raises Refusal, ReadError.
         """
         after = ""
         while True:
@@ -147,14 +150,14 @@ class Api:
                     raise
                 page = Page((), {})
             # A server that knows no limit gives everything again.
-            if after and (not page.keys or page.keys[-1] == after):
+            if after and (not page.keys or stored(page.keys[-1]) == after):
                 return
-            if after and page.keys[-1] < after:
+            if after and stored(page.keys[-1]) < after:
                 raise Refusal(_NO_SENSE, ["the listing goes back instead of on"])
             yield page
             if len(page.keys) != BATCH:
                 return
-            after = page.keys[-1]
+            after = stored(page.keys[-1])
 
     def _part(self, part: str, method: str, path: str, **options: object) -> Json | Refusal:
         try:
@@ -215,7 +218,9 @@ def _page(body: Json) -> Page:
     keys, info = (data.get("keys") or [], data.get("key_info") or {}) if isinstance(data, dict) else (None, None)
     if not isinstance(keys, list) or not isinstance(info, dict):
         raise Refusal(_NO_SENSE, ["the answer to LIST holds no list of names"])
-    return Page(tuple(key for key in keys if isinstance(key, str)), {name: about for name, about in info.items() if isinstance(about, dict)})
+    return Page(
+        tuple(key for key in keys if isinstance(key, str)), {name: about for name, about in info.items() if isinstance(about, dict)}
+    )
 
 
 def each(items: Iterable[Item], call: Callable[[Item], Answer]) -> Iterator[list[tuple[Item, Answer]]]:

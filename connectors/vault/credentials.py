@@ -83,15 +83,12 @@ def token(visit: Visit, identity_uid: str, answer: Json, at: datetime) -> Creden
     )
 
 
-def secret(visit: Visit, mount: records.Mount, path: str, answer: Json, at: datetime) -> Credential | None:
-    """Tell a KV secret by the metadata of its current version; None when it has no version, so no secret.
+def secret(visit: Visit, mount: records.Mount, path: str, answer: Json, at: datetime) -> Credential:
+    """Tell a KV secret by the metadata of its current version.
 
     `updated_time` would move with a change of labels too, so a rotation is the creation of the current version.
     """
-    current = answer.get("current_version") or 0
-    if not current:
-        return None
-    version: Json = (answer.get("versions") or {}).get(str(current)) or {}
+    version: Json = (answer.get("versions") or {}).get(str(answer["current_version"])) or {}
     deletion = records.when(version.get("deletion_time"))
     gone = bool(version.get("destroyed")) or (deletion is not None and deletion <= at)
     return Credential(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,9 @@ def _secrets(visit: Visit, mount: Mount, operation: Operation, found: Iterable[t
     rest = iter(found)
     while batch := list(islice(rest, BATCH)):
         for path, metadata in batch:
-            credential = credentials.secret(visit, mount, path, metadata, visit.now())
-            if credential is None:
+            if not metadata.get("current_version"):
                 operation.dropped["metadata without a version"] += 1
-            else:
+            elif credential := operation.made(partial(credentials.secret, visit, mount, path, metadata, visit.now())):
                 yield credential
         yield operation.observe(
             [{"path": path, **records.observed(metadata, records.SECRET_FIELDS, metadata="custom_metadata")} for path, metadata in batch]
@@ -83,7 +83,8 @@ def database_roles(visit: Visit, mount: Mount) -> Iterator[Record]:
         for name, answer in batch:
             found = reads.settle(answer)
             if found is not None:
-                yield credentials.database_role(visit, mount, name, found, visit.now())
+                if credential := reads.made(partial(credentials.database_role, visit, mount, name, found, visit.now())):
+                    yield credential
                 seen.append({"name": name, **records.pick(found, records.STATIC_ROLE_FIELDS)})
         yield reads.observe(seen)
     yield from told(listing, reads)
@@ -98,11 +99,12 @@ def certificates(visit: Visit, mount: Mount) -> Iterator[Record]:
         return
     listing = visit.operation(f"LIST {detailed}", "certificate")
     revocations = visit.operation(f"LIST {mount.path}certs/revoked")
-    revoked = {serial for page in listed(visit, revocations, f"{mount.path}certs/revoked") for serial in page.keys}
-    for page in listed(visit, listing, detailed):
+    revoked = {serial for page in listed(visit, revocations, f"{mount.path}certs/revoked", stored=_stored) for serial in page.keys}
+    for page in listed(visit, listing, detailed, stored=_stored):
         for serial, found in page.info.items():
             is_revoked = None if revocations.refused else serial in revoked
-            yield credentials.certificate(visit, mount, serial, found, revoked=is_revoked)
+            if credential := listing.made(partial(credentials.certificate, visit, mount, serial, found, revoked=is_revoked)):
+                yield credential
         yield listing.observe(
             [{"serial": serial, **records.pick(found, records.CERTIFICATE_FIELDS)} for serial, found in page.info.items()]
         )
@@ -112,7 +114,7 @@ def certificates(visit: Visit, mount: Mount) -> Iterator[Record]:
 def _certificates_one_by_one(visit: Visit, mount: Mount) -> Iterator[Record]:
     listing = visit.operation(f"LIST {mount.path}certs", "certificate")
     reads = visit.operation(f"GET {mount.path}cert/*", "certificate")
-    serials = (serial for page in listed(visit, listing, f"{mount.path}certs") for serial in page.keys)
+    serials = (serial for page in listed(visit, listing, f"{mount.path}certs", stored=_stored) for serial in page.keys)
     for batch in each(serials, lambda serial: visit.api.get(f"{mount.path}cert/{serial}")):
         seen = []
         for serial, answer in batch:
@@ -128,3 +130,8 @@ def _certificates_one_by_one(visit: Visit, mount: Mount) -> Iterator[Record]:
             seen.append({"serial": serial, **opened})
         yield reads.observe(seen)
     yield from told(listing, reads)
+
+
+def _stored(serial: str) -> str:
+    """Write a serial number as the server stores it: with the colons that it shows, a next page would begin too late."""
+    return serial.replace(":", "-")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from connectors.vault import credentials, records
@@ -11,7 +12,7 @@ from connectors.vault.records import AppRole, Entity, Mount
 from connectors.vault.visit import Operation, Visit, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from connectors.vault.grants import Grants
     from countersign.identity import Record
@@ -26,14 +27,16 @@ class Known:
     """The entity behind each (accessor of auth mount, alias name)."""
     owners: dict[str, str] = field(default_factory=dict)
     """Uid of the identity that stands for each entity id."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Uid of each token that is an identity of its own, by accessor."""
     certain: bool = True
     """Whether every entity was read."""
 
 
-def listed(visit: Visit, operation: Operation, path: str) -> Iterator[Page]:
-    """LIST a path and count; a refusal ends the listing and is counted."""
+def listed(visit: Visit, operation: Operation, path: str, *, stored: Callable[[str], str] = str) -> Iterator[Page]:
+    """LIST a path and count; a refusal ends the listing and is counted. `stored`: see `Api.pages`."""
     try:
-        for page in visit.api.pages(path):
+        for page in visit.api.pages(path, stored=stored):
             operation.answered(len(page.keys))
             yield page
     except Refusal as refusal:
@@ -101,11 +104,13 @@ def _secret_ids(
             found = lookups.settle(answer)
             if isinstance(answer, Refusal):
                 if not answer.gone:
-                    yield credentials.unread_secret_id(visit, role.uid, accessor, f"its look-up was refused: {answer}", visit.now())
+                    yield credentials.unread_secret_id(visit, role, accessor, f"its look-up was refused: {answer}", visit.now())
             elif found is not None:
                 seen.append({"role": role.name, "accessor": accessor, **records.observed(found, records.SECRET_ID_FIELDS)})
                 claims[role.name].append(records.words(found.get("metadata")))
-                yield credentials.secret_id(visit, role.uid, accessor, found, visit.now())
+                told = lookups.made(partial(credentials.secret_id, visit, role, accessor, found, visit.now()))
+                # What is listed is there, whatever the look-up says.
+                yield told or credentials.unread_secret_id(visit, role, accessor, "its look-up is not as documented", visit.now())
         yield lookups.observe(seen)
 
 
@@ -122,7 +127,9 @@ def entities(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
             found = reads.settle(answer)
             if found is None:
                 continue
-            entity = records.to_entity(found)
+            entity = reads.made(partial(records.to_entity, found))
+            if entity is None:
+                continue
             seen.append(records.observed(found, records.ENTITY_FIELDS) | {"aliases": [f"{a.mount_type}:{a.name}" for a in entity.aliases]})
             logins = [(alias.accessor, alias.name) for alias in entity.aliases]
             known.logins.update(dict.fromkeys(logins, entity))
@@ -185,15 +192,18 @@ def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
                 continue
             seen.append(records.observed(found, records.TOKEN_FIELDS, metadata="meta"))
             entity = found.get("entity_id") or None
+            credential = lookups.made(partial(credentials.token, visit, "", found, visit.now()))
+            if credential is None:
+                continue
             if entity is None:
-                uid = visit.uid("token", accessor)
+                uid = known.tokens[accessor] = visit.uid("token", accessor)
                 yield records.token_identity(visit, found, visit.now())
             elif entity in known.owners:
                 uid = known.owners[entity]
             else:
                 uid = known.owners[entity] = visit.uid("entity", entity)
                 yield records.unread_entity(visit, entity, visit.now())
-            yield credentials.token(visit, uid, found, visit.now())
+            yield replace(credential, identity_uid=uid)
             yield from grants.of(uid, records.policies(found, "policies"), via="direct" if entity is None else "token")
         yield lookups.observe(seen)
     yield from told(listing, lookups)

@@ -14,6 +14,7 @@ from countersign.errors import ReadError, ScopeDeniedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connectors.vault.api import Json
     from countersign.programme import VaultSource
 
 KUBERNETES_JWT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -43,6 +44,19 @@ def sign_in(source: VaultSource, api: Api, *, afresh: bool = False) -> Login:
         if afresh or key not in _logins:
             _logins[key] = Login(_log_in(source, api, os.environ), made_here=True)
         return _logins[key]
+
+
+def myself(source: VaultSource, outside: Api) -> tuple[Login, Json | Refusal]:
+    """Sign in and ask who we are; a token that this process got earlier may have ended, so it tries a fresh one once.
+
+    Raises ScopeDeniedError, ReadError like `sign_in`.
+    """
+    login = sign_in(source, outside)
+    answer = outside.within(token=login.token, namespace=source.namespace).get("auth/token/lookup-self")
+    if isinstance(answer, Refusal) and login.made_here:
+        login = sign_in(source, outside, afresh=True)
+        answer = outside.within(token=login.token, namespace=source.namespace).get("auth/token/lookup-self")
+    return login, answer
 
 
 def _token(environment: Mapping[str, str]) -> str:

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from connectors.vault.use import ONLY_AUDIT
 from connectors.vault.visit import PROVIDER, Visit
 from countersign.clock import expiry, instant
 from countersign.identity import Identity, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from connectors.vault.api import Json
 
-ONLY_AUDIT = "only the audit log knows when it was last used"
 WHO_MADE_IT = "only the audit log knows who made it"
+BUILT_IN = frozenset({"cubbyhole", "identity", "system", "ns_cubbyhole", "ns_identity", "ns_system", "token", "ns_token"})
+"""Types of mount that every server has; what is in them is read by other paths."""
 NO_MFA = "Vault's login MFA enforcement is not read"
 HUMAN_MOUNTS = frozenset({"userpass", "ldap", "oidc", "okta", "github", "radius"})
 MACHINE_MOUNTS = frozenset({"approle", "kubernetes", "cert", "jwt", "token", "aws", "azure", "gcp", "alicloud", "cf", "oci"})
@@ -120,6 +122,20 @@ class Entity:
         return bool(_SHADOW.fullmatch(self.name)) and len(self.aliases) == 1 and not (self.metadata or self.policies or self.groups)
 
 
+def to_mount(path: str, about: Json) -> Mount:
+    """Read a row of `sys/auth` or `sys/mounts`."""
+    return Mount(path, str(about["type"]), str(about["accessor"]))
+
+
+def unread_type(about: Json, readable: Container[str]) -> str | None:
+    """Say why a mount is not read; None when it is."""
+    if about["type"] not in readable:
+        return f"type {about['type']} is not read"
+    if about["type"] == "kv" and (about.get("options") or {}).get("version") != "2":
+        return "kv version 1 keeps no metadata"
+    return None
+
+
 def pick(answer: Json, fields: Iterable[str]) -> dict[str, Any]:
     """Reduce an answer to an allow-list of its fields."""
     return {name: answer[name] for name in fields if name in answer}
@@ -190,7 +206,8 @@ def track_of(aliases: tuple[Alias, ...]) -> tuple[Track | None, str | None]:
 def entity_identity(visit: Visit, entity: Entity, at: datetime) -> Identity:
     """Tell an entity; where the server made its name up, the alias is the better one."""
     track, reason = track_of(entity.aliases)
-    unknown = {"last_active_at": ONLY_AUDIT, "created_by": WHO_MADE_IT}
+    use = visit.uses.entity(entity.id, entity.created_at)
+    unknown = {"created_by": WHO_MADE_IT} | use.unknown("last_active_at")
     if track is None:
         unknown |= {"track": reason or "", "console": reason or ""}
     if track != "machine":
@@ -209,6 +226,9 @@ def entity_identity(visit: Visit, entity: Entity, at: datetime) -> Identity:
         enabled=not entity.disabled,
         console=None if track is None else track == "human",
         created_at=entity.created_at,
+        last_active_at=use.at,
+        last_active_state=use.state,
+        use_seen_to=use.seen_to,
         owner_claim=entity.metadata.get("owner"),
         purpose=entity.metadata.get("purpose"),
         tags=tagged(entity.metadata, own=entity.id == visit.own_entity),
@@ -221,6 +241,7 @@ def unread_entity(visit: Visit, entity_id: str, at: datetime) -> Identity:
     """Stand in for an entity that a token names and that was not among those read, so that the token has an identity."""
     reason = "a token names this entity, and it was not among the entities read"
     fields = ("track", "enabled", "console", "mfa", "created_at", "owner_claim", "purpose", "tags")
+    use = visit.uses.entity(entity_id, None)
     return Identity(
         uid=visit.uid("entity", entity_id),
         provider=PROVIDER,
@@ -230,17 +251,21 @@ def unread_entity(visit: Visit, entity_id: str, at: datetime) -> Identity:
         name=entity_id,
         track=None,
         enabled=None,
+        last_active_at=use.at,
+        last_active_state=use.state,
+        use_seen_to=use.seen_to,
         tags=tagged({}, own=entity_id == visit.own_entity),
         observed_at=at,
-        unknown=dict.fromkeys(fields, reason) | {"last_active_at": ONLY_AUDIT},
+        unknown=dict.fromkeys(fields, reason) | use.unknown("last_active_at"),
     )
 
 
 def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certain: bool, at: datetime) -> Identity:
     """Tell a role with the entity that its logins belong to; `certain` says whether all entities were read."""
+    use = visit.uses.login(role.accessor, role.name, entity_id=login.id if login and login.automatic else None)
     unknown = {
         **role.unknown,
-        "last_active_at": ONLY_AUDIT,
+        **use.unknown("last_active_at"),
         "created_at": "an AppRole carries no time of creation",
         "created_by": WHO_MADE_IT,
     }
@@ -261,6 +286,9 @@ def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certa
         track="machine",
         enabled=enabled,
         console=False,
+        last_active_at=use.at,
+        last_active_state=use.state,
+        use_seen_to=use.seen_to,
         owner_claim=role.tags.get("owner"),
         purpose=role.tags.get("purpose"),
         tags=tagged(role.tags, own=login is not None and login.id == visit.own_entity),
@@ -286,7 +314,8 @@ def with_claims(role: AppRole, claims: Iterable[Mapping[str, str]] | None) -> Ap
 def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
     """Tell a token that belongs to no entity: it is an identity of its own."""
     accessor = answer["accessor"]
-    metadata = words(answer.get("meta"))
+    metadata, created_at = words(answer.get("meta")), issued(answer)
+    use = visit.uses.token(accessor, created_at)
     return Identity(
         uid=visit.uid("token", accessor),
         provider=PROVIDER,
@@ -296,18 +325,23 @@ def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
         name=answer.get("display_name") or accessor,
         track="machine",
         enabled=True,
-        created_at=issued(answer),
+        created_at=created_at,
+        last_active_at=use.at,
+        last_active_state=use.state,
+        use_seen_to=use.seen_to,
         owner_claim=metadata.get("owner"),
         purpose=metadata.get("purpose"),
         tags=tagged(metadata, own=accessor == visit.own_accessor),
         observed_at=at,
-        unknown={"last_active_at": ONLY_AUDIT, "created_by": WHO_MADE_IT, "console": "a token opens the web interface as well as the API"},
+        unknown={"created_by": WHO_MADE_IT, "console": "a token opens the web interface as well as the API"}
+        | use.unknown("last_active_at"),
     )
 
 
 def user_identity(visit: Visit, mount: Mount, name: str, *, certain: bool, at: datetime) -> Identity:
     """Tell a userpass user who has not yet an entity, so has not logged in; `certain` says whether all entities were read."""
-    unknown = {"mfa": NO_MFA, "last_active_at": ONLY_AUDIT, "created_at": "userpass does not say", "created_by": WHO_MADE_IT}
+    use = visit.uses.login(mount.accessor, name)
+    unknown = {"mfa": NO_MFA, "created_at": "userpass does not say", "created_by": WHO_MADE_IT} | use.unknown("last_active_at")
     if not certain:
         unknown["enabled"] = "a disabled entity stops the user's logins, and not all entities were read"
     return Identity(
@@ -320,6 +354,9 @@ def user_identity(visit: Visit, mount: Mount, name: str, *, certain: bool, at: d
         track="human",
         enabled=True if certain else None,
         console=True,
+        last_active_at=use.at,
+        last_active_state=use.state,
+        use_seen_to=use.seen_to,
         observed_at=at,
         unknown=unknown,
     )

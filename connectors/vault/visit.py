@@ -84,6 +84,14 @@ class Operation:
             self.refuse(answer)
         return None
 
+    def made(self, make: Callable[[], Answer]) -> Answer | None:
+        """Turn an answer into a record; None, and counted, where it lacks what identifies it or holds something else than it should."""
+        try:
+            return make()
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self.dropped["an answer that is not as documented"] += 1
+            return None
+
     def observe(self, items: Sequence[Mapping[str, object]]) -> Observation:
         """Keep an answer's allow-listed fields."""
         return Observation(

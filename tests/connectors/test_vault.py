@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from connectors import vault
-from connectors.vault import credentials, login, records
+from connectors.vault import credentials, login, records, use
 from connectors.vault.api import DELAYS_S, Api
 from countersign.errors import ReadError, ScopeDeniedError
 from countersign.identity import Coverage, Credential, Grant, Identity, Observation, Provenance, Record
@@ -119,7 +119,7 @@ def test_a_secret_id_says_whether_it_ever_ends(bao: SandboxVault) -> None:
     assert short.created_at is not None
     assert short.expires_at - short.created_at == timedelta(hours=720)
     assert [(c.never_expires, c.expires_at, c.ttl_s, c.last_used_state) for c in endless] == [(True, None, None, "unknown")] * 2
-    assert endless[0].unknown == {"last_used_at": records.ONLY_AUDIT}
+    assert endless[0].unknown == {"last_used_at": use.ONLY_AUDIT}
 
 
 @pytest.mark.usefixtures("root")
@@ -391,18 +391,18 @@ def test_nobody_there_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_probe_names_what_is_missing(bao: SandboxVault, monkeypatch: pytest.MonkeyPatch) -> None:
     _use(bao, monkeypatch, _without("auth/token/accessors/"))
     tried = {probe.operation: probe.ok for probe in vault.probe(_source(bao))}
-    assert tried == {
-        "auth/token/lookup-self": True,
-        "sys/auth": True,
-        "sys/mounts": True,
-        "LIST auth/token/accessors": False,
-        "LIST identity/entity/id": True,
-        "LIST auth/approle/role": True,
-        "LIST auth/userpass/users": True,
-        "LIST database/static-roles": True,
-        "LIST pki/certs": True,
-        "LIST secret/metadata": True,
-    }
+    assert [operation for operation, ok in tried.items() if not ok] == ["LIST auth/token/accessors"]
+    assert {
+        "auth/token/lookup-self",
+        "sys/auth",
+        "sys/mounts",
+        "LIST identity/entity/id",
+        "LIST auth/approle/role",
+        "LIST auth/userpass/users",
+        "LIST database/static-roles",
+        "LIST pki/certs",
+        "LIST secret/metadata",
+    } < tried.keys()
 
 
 @pytest.mark.usefixtures("root")
