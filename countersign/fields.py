@@ -60,6 +60,11 @@ def rows(row: Row, key: str) -> tuple[Row, ...] | None:
     return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else None
 
 
+def listed(row: Row, key: str) -> tuple[Row, ...]:
+    """Return the objects listed under `key`; none where there is no list, for answers that leave out what is empty."""
+    return rows(row, key) or ()
+
+
 def texts(row: Row, key: str) -> tuple[str, ...]:
     """Return the texts listed under `key`, without blanks."""
     value = row.get(key)
@@ -87,9 +92,9 @@ def lines(written: str | None) -> Iterator[str]:
     yield from re.split(r"[\r\n;]+", written or "")
 
 
-def kept(row: Row, allowed: tuple[str, ...]) -> dict[str, object]:
-    """Return the allow-listed plain fields of a row, for the observation."""
-    return {key: row[key] for key in allowed if isinstance(row.get(key), str | bool | int) or _plain_list(row.get(key))}
+def kept(row: Row, allowed: tuple[str, ...], *, whole: bool = False) -> dict[str, object]:
+    """Return the allow-listed fields of a row, for the observation: those that are plain, or with `whole` what they hold as well."""
+    return {key: row[key] for key in allowed if key in row and (whole or isinstance(row[key], str | bool | int) or _plain_list(row[key]))}
 
 
 def _plain_list(value: object) -> bool:

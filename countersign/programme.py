@@ -125,6 +125,8 @@ class AzureSource(Entry):
     authority: Address = "https://login.microsoftonline.com"
     management: Address | None = None
     """Azure Resource Manager; None: the one of the same cloud as `graph`, and none at all beside a `graph` of your own."""
+    subscriptions: bool = True
+    """False: the tenant has no Azure subscription, so that nobody holds a role in one; nothing but the customer's word can tell."""
     beta_reports: bool = False
     """Read last sign-ins per application and per credential, which Graph has under /beta only and in the global cloud only."""
     ca: str | None = None
@@ -133,7 +135,7 @@ class AzureSource(Entry):
     @property
     def resource_manager(self) -> str | None:
         """The address of Azure Resource Manager; None: it is not read."""
-        return self.management or _MANAGEMENT.get(self.graph.rstrip("/"))
+        return (self.management or _MANAGEMENT.get(self.graph.rstrip("/"))) if self.subscriptions else None
 
 
 class GcpSource(Entry):

@@ -122,9 +122,10 @@ def _everything(source: AzureSource, visit: Visit) -> Iterator[Record]:
     estate = Estate()
     if source.beta_reports:
         yield from directory.use(visit, estate)
+    azure = (resources.azure_roles,) if source.subscriptions else ()
     for reader in (
         directory.principals, directory.applications, directory.federated, roles.app_roles, roles.delegated, roles.directory_roles,
-        resources.azure_roles, roles.members, people.guests,
+        *azure, roles.members, people.guests,
     ):  # fmt: skip
         yield from reader(visit, estate)
     roles.owners(estate)
@@ -198,7 +199,7 @@ def probe(source: Source, *, credential: TokenCredential | None = None, sleep: C
     yield Probe(azure.tenant, "token", ok=True, detail=visit.caller)
     try:
         yield from _probe_graph(azure, visit)
-        yield from _probe_manager(visit)
+        yield from _probe_manager(azure, visit)
     except ReadError as error:
         yield Probe(azure.tenant, error.operation, ok=False, detail=error.message)
 
@@ -228,10 +229,11 @@ def _probe_graph(source: AzureSource, visit: Visit) -> Iterator[Probe]:
         yield Probe(source.tenant, directory.APP_USE, ok=True, detail=detail)
 
 
-def _probe_manager(visit: Visit) -> Iterator[Probe]:
+def _probe_manager(source: AzureSource, visit: Visit) -> Iterator[Probe]:
     manager = visit.door.manager
     if manager is None:
-        yield Probe(visit.tenant, resources.ASSIGNMENTS, ok=True, detail=resources.NOT_CONFIGURED)
+        detail = resources.NOT_CONFIGURED if source.subscriptions else "not read: `subscriptions: false` says that the tenant has none"
+        yield Probe(visit.tenant, resources.ASSIGNMENTS, ok=True, detail=detail)
         return
     try:
         visible = rows(manager.get(resources.SUBSCRIPTIONS_PATH), "value")

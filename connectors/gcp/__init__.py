@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from connectors.gcp.door import Door
-from connectors.gcp.fields import Row, child, rows, tail, text
+from connectors.gcp.names import tail
 from connectors.gcp.paging import pages
 from connectors.gcp.permissions import (
     ACCOUNT_USE,
@@ -28,6 +28,7 @@ from connectors.gcp.permissions import (
 from connectors.gcp.reading import read_organization, read_project
 from connectors.gcp.visit import PROVIDER, Visit
 from countersign.errors import ReadError
+from countersign.fields import Row, inner, listed, text
 from countersign.reading import Probe, Scope
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _active(gcp: GcpSource, organization: str, enter: Callable[[GcpSource], Door
     try:
         for page, _ in pages(door, SEARCH_RESOURCES, "results", {"scope": organization, "assetTypes": [_PROJECT], "pageSize": _PAGE}):
             for row in page:
-                project = text(child(row, "additionalAttributes"), "projectId") or tail(text(row, "name"))
+                project = text(inner(row, "additionalAttributes"), "projectId") or tail(text(row, "name"))
                 if project is None or project.isdecimal():
                     raise ReadError(SEARCH_RESOURCES.name, "a project was found that has no id")
                 if text(row, "state") in {None, "ACTIVE"}:
@@ -156,7 +157,7 @@ def _try(door: Door, scope: str, call: Call, asked: Row) -> Generator[Probe, Non
 
 
 def _first(answer: Row, listing: str, key: str) -> str | None:
-    return next((text(row, key) for row in rows(answer, listing)), None)
+    return next((text(row, key) for row in listed(answer, listing)), None)
 
 
 def _reason(error: ReadError) -> str:

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connectors.gcp.fields import Row, child, kept, moment, pairs, tail, text
+from connectors.gcp.names import tail
 from connectors.gcp.permissions import ACCOUNTS, SEARCH_RESOURCES
 from connectors.gcp.use import use
 from connectors.gcp.visit import PROVIDER
+from countersign.fields import Row, inner, kept, lines, moment, pairs, text
 from countersign.identity import Identity
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Accounts:
                 self.rows[unique] = row
                 self.ids[unique] = self.ids[email] = unique
                 listing.rows += 1
-            yield listing.observe(asked, [kept(row, _SHOWN) for row in page])
+            yield listing.observe(asked, [kept(row, _SHOWN, whole=True) for row in page])
 
     def unlisted(self, unique: str, email: str | None) -> None:
         """Add an account that only others tell of (Cloud Asset, its keys), since the listing is not whole."""
@@ -87,7 +88,7 @@ class Accounts:
         if used.why is not None:
             unknown["last_active_at"] = used.why
         description, title = text(row, "description"), text(row, "displayName")
-        tags = pairs(description, title)
+        tags = pairs(*lines(description), *lines(title))
         return Identity(
             uid=self.visit.uid("service-account", unique),
             provider=PROVIDER,
@@ -158,13 +159,13 @@ class Created:
                     continue
                 search.rows += 1
                 self.number = self.number or tail(text(row, "project"))
-                about = child(row, "additionalAttributes")
+                about = inner(row, "additionalAttributes")
                 unique = text(about, "uniqueId") or tail(name) or ""
                 if row.get("assetType") == _ACCOUNT and _UNIQUE.fullmatch(unique):
                     self.accounts[unique] = text(about, "email")
                 if at is not None:
                     self.at.update(dict.fromkeys(_names(name, row), at))
-            yield search.observe(asked, [kept(row, _SHOWN_FOUND) for row in page])
+            yield search.observe(asked, [kept(row, _SHOWN_FOUND, whole=True) for row in page])
 
     def of(self, *names: str) -> tuple[datetime | None, str | None]:
         """Give the time by the first name that is known, and else the reason why there is none."""
@@ -179,5 +180,5 @@ def _names(name: str, row: Row) -> Iterator[str]:
     if row.get("assetType") != _ACCOUNT:
         yield name.removeprefix("//").partition("/")[2]
         return
-    about = child(row, "additionalAttributes")
+    about = inner(row, "additionalAttributes")
     yield from (one for one in (tail(name), text(about, "uniqueId"), text(about, "email")) if one is not None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from connectors.gcp.fields import Row, child, kept, moment, rows, text
 from connectors.gcp.permissions import API_KEYS
 from connectors.gcp.visit import PROVIDER
+from countersign.fields import Row, inner, kept, listed, moment, text
 from countersign.identity import Credential, Grant, Identity
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def read_api_keys(visit: Visit, accounts: Accounts) -> Iterator[Record]:
                     yield _project(visit, match[1])
             yield _credential(visit, text(row, "uid") or match[2], holder, row)
             yield from _grants(visit, text(row, "uid") or match[2], holder, row)
-        yield listing.observe(asked, [{**kept(row, _SHOWN), "restricted": restricted(row)} for row in page])
+        yield listing.observe(asked, [{**kept(row, _SHOWN, whole=True), "restricted": restricted(row)} for row in page])
 
 
 def restricted(row: Row) -> tuple[str, ...]:
     """Name what narrows a key: the APIs it may call, the clients that may use it; nothing: anyone who has it may call any API."""
-    limits = child(row, "restrictions")
-    apis = ("apiTargets",) if rows(limits, "apiTargets") else ()
-    return (*apis, *(one for one in _CLIENTS if child(limits, one)))
+    limits = inner(row, "restrictions")
+    apis = ("apiTargets",) if listed(limits, "apiTargets") else ()
+    return (*apis, *(one for one in _CLIENTS if inner(limits, one)))
 
 
 def _project(visit: Visit, number: str) -> Identity:
@@ -89,7 +89,7 @@ def _credential(visit: Visit, key: str, holder: str, row: Row) -> Credential:
 
 
 def _grants(visit: Visit, key: str, holder: str, row: Row) -> Iterator[Grant]:
-    targets = [text(one, "service") for one in rows(child(row, "restrictions"), "apiTargets")]
+    targets = [text(one, "service") for one in listed(inner(row, "restrictions"), "apiTargets")]
     for service in targets or [UNRESTRICTED]:
         yield Grant(
             identity_uid=holder,

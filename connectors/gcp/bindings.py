@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from connectors.gcp.door import GoneError
 from connectors.gcp.federation import Federation, trust
-from connectors.gcp.fields import Row, child, kept, rows, tail, text, texts
 from connectors.gcp.members import Member, Party, member, party
+from connectors.gcp.names import tail
 from connectors.gcp.permissions import ORGANIZATION_ROLE, PROJECT, PROJECT_ROLE, SEARCH_POLICIES, SEARCH_RESOURCES
 from connectors.gcp.visit import PROVIDER
 from countersign.errors import ReadError, ScopeDeniedError
+from countersign.fields import Row, inner, kept, listed, text, texts
 from countersign.identity import Grant, Identity, Trust, uid
 from countersign.privilege import LIMITED, UNREAD, Verdict, gcp, strongest
 
@@ -105,12 +106,12 @@ class Bindings:
         if resource is None:
             search.drop("policy without its resource")
             return
-        for binding in rows(child(row, "policy"), "bindings"):
+        for binding in listed(inner(row, "policy"), "bindings"):
             role = text(binding, "role")
             if role is None:
                 search.drop("binding without a role")
                 continue
-            about = child(binding, "condition")
+            about = inner(binding, "condition")
             condition = (text(about, "title") or text(about, "expression") or "without a name") if about else None
             for written in texts(binding, "members"):
                 yield Bound(member(written), role, resource, text(row, "assetType") or "", condition)
@@ -181,11 +182,11 @@ class Bindings:
         for page in search.listed("results", asked):
             search.rows += len(page)
             for row in page:
-                about, place = child(row, "additionalAttributes"), _ACCOUNT.match(text(row, "name") or "")
+                about, place = inner(row, "additionalAttributes"), _ACCOUNT.match(text(row, "name") or "")
                 email, unique = text(about, "email"), text(about, "uniqueId") or tail(text(row, "name"))
                 if place is not None and unique is not None and email in wanted:
                     self._homes[email] = uid(PROVIDER, place[1], "service-account", unique)
-            yield search.observe(asked, [kept(row, ("name", "additionalAttributes")) for row in page])
+            yield search.observe(asked, [kept(row, ("name", "additionalAttributes"), whole=True) for row in page])
 
     def _pool_exists(self, one: Member) -> bool:
         return one.pool_of_clusters or one.pool in self.federation.pools
@@ -339,7 +340,7 @@ def acts_as(role: str, permissions: Collection[str] | None) -> bool | None:
 
 def _shown(row: Row) -> dict[str, object]:
     bindings = [
-        {"role": text(one, "role"), "members": list(texts(one, "members")), "condition": text(child(one, "condition"), "expression")}
-        for one in rows(child(row, "policy"), "bindings")
+        {"role": text(one, "role"), "members": list(texts(one, "members")), "condition": text(inner(one, "condition"), "expression")}
+        for one in listed(inner(row, "policy"), "bindings")
     ]
     return {"resource": text(row, "resource"), "assetType": text(row, "assetType"), "bindings": bindings}

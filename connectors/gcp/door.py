@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import requests
 
-from connectors.gcp.fields import Row, child, rows, text
 from countersign import pace
 from countersign.errors import ReadError, ScopeDeniedError
+from countersign.fields import Row, inner, listed, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -257,13 +257,13 @@ def _settled(call: Call, answer: requests.Response) -> Row | Busy:
         body = answer.json()
     except ValueError:
         body = None
-    error = child(body, "error") if isinstance(body, dict) else {}
+    error = inner(body, "error") if isinstance(body, dict) else {}
     message = text(error, "message") or answer.reason or ""
     if answer.status_code in _BUSY:
         return Busy(f"{answer.status_code} {_short(message)}", _seconds(answer.headers.get("Retry-After")))
     if answer.status_code in _DENIED:
-        details = next((one for one in rows(error, "details") if str(one.get("@type", "")).endswith("google.rpc.ErrorInfo")), {})
-        raise ScopeDeniedError(call.name, _denial(call, message, text(details, "reason"), child(details, "metadata")))
+        details = next((one for one in listed(error, "details") if str(one.get("@type", "")).endswith("google.rpc.ErrorInfo")), {})
+        raise ScopeDeniedError(call.name, _denial(call, message, text(details, "reason"), inner(details, "metadata")))
     if answer.status_code == _ABSENT:
         raise GoneError(call.name, _short(message))
     if answer.status_code != _OK:

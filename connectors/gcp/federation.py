@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from connectors.gcp.fields import Row, child, kept, rows, text
 from connectors.gcp.members import Party
 from connectors.gcp.permissions import POOLS, PROVIDERS, WORKFORCE_POOLS, WORKFORCE_PROVIDERS
 from connectors.gcp.visit import PROVIDER
+from countersign.fields import Row, inner, kept, listed, text
 from countersign.identity import Identity, Trust
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Federation:
         for page in pools.listed("workforcePools" if self.workforce else "workloadIdentityPools", asked):
             found += page
             pools.rows += len(page)
-            yield pools.observe(asked, [kept(row, _SHOWN_POOL) for row in page])
+            yield pools.observe(asked, [kept(row, _SHOWN_POOL, whole=True) for row in page])
         for row in found:
             name = text(row, "name") or ""
             match = _NAME.fullmatch(name)
@@ -151,13 +151,13 @@ def trust(visit: Visit, subject: str, one: Party) -> Trust:
 def parties(row: Row) -> tuple[Party, ...] | None:
     """Give whom a provider lets in; None where its kind is new or its issuer cannot be read. No condition: anyone at that issuer."""
     condition = text(row, "attributeCondition")
-    if issuer := text(child(row, "oidc"), "issuerUri"):
+    if issuer := text(inner(row, "oidc"), "issuerUri"):
         return (Party("oidc-issuer", issuer, condition),)
-    if account := text(child(row, "aws"), "accountId"):
+    if account := text(inner(row, "aws"), "accountId"):
         return (Party("aws-account", account, condition),)
-    if entity := _ENTITY.search(text(child(row, "saml"), "idpMetadataXml") or ""):
+    if entity := _ENTITY.search(text(inner(row, "saml"), "idpMetadataXml") or ""):
         return (Party("saml-provider", entity[1], condition),)
-    anchors = rows(child(child(row, "x509"), "trustStore"), "trustAnchors")
+    anchors = listed(inner(inner(row, "x509"), "trustStore"), "trustAnchors")
     try:
         read = [x509.load_pem_x509_certificate((text(one, "pemCertificate") or "").encode()) for one in anchors]
     except ValueError:
@@ -168,4 +168,4 @@ def parties(row: Row) -> tuple[Party, ...] | None:
 
 def _shown(row: Row) -> dict[str, object]:
     # Neither key material nor client settings: only who is trusted.
-    return {**kept(row, _SHOWN), "trusts": [[one.kind, one.party] for one in parties(row) or ()]}
+    return {**kept(row, _SHOWN, whole=True), "trusts": [[one.kind, one.party] for one in parties(row) or ()]}

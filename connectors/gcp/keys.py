@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connectors.gcp.fields import Row, child, kept, moment, rows, text
 from connectors.gcp.permissions import KEYS, LIST_ASSETS
 from connectors.gcp.use import use
 from connectors.gcp.visit import PROVIDER
 from countersign.errors import ReadError, ScopeDeniedError
+from countersign.fields import Row, inner, kept, listed, moment, text
 from countersign.identity import Credential, Trust
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Keys:
         for page in listing.listed("assets", asked):
             items = []
             for row in page:
-                data = child(child(row, "resource"), "data")
+                data = inner(inner(row, "resource"), "data")
                 named, told = _OF.search(text(row, "name") or ""), _OF.search(text(data, "name") or "")
                 holder = self.accounts.ids.get(named[1]) if named else None
                 if named is None:
@@ -89,15 +89,15 @@ class Keys:
         # IAM is the authority: what it no longer lists is gone.
         for key in [key for key, (holder, _) in self.rows.items() if holder == unique]:
             del self.rows[key]
-        listed = rows(answer, "keys")
-        for row in listed:
+        found = listed(answer, "keys")
+        for row in found:
             named = _OF.search(text(row, "name") or "")
             if named is None:
                 details.drop("key without a name")
             elif self._user_managed(row, details):
                 self.rows[named[2]] = (unique, row)
                 details.rows += 1
-        yield details.observe(asked, [_shown(row) for row in listed])
+        yield details.observe(asked, [_shown(row) for row in found])
 
     @staticmethod
     def _user_managed(row: Row, operation: Operation) -> bool:
@@ -152,7 +152,7 @@ class Keys:
 
 def exposed(row: Row) -> bool:
     """Whether Google found the key published, or used by somebody who should not have it (iam v1 ServiceAccountKey)."""
-    said = (row.get("disableReason"), *(one.get("key") for one in rows(row, "extendedStatus")))
+    said = (row.get("disableReason"), *(one.get("key") for one in listed(row, "extendedStatus")))
     return any(isinstance(one, str) and _LOST.fullmatch(one) for one in said)
 
 
@@ -162,4 +162,4 @@ def _over(expires: datetime | None, now: datetime) -> bool:
 
 def _shown(row: Row) -> dict[str, object]:
     # Not the value of a status: it says where the key can be found.
-    return {**kept(row, _SHOWN), "extendedStatus": [str(one.get("key")) for one in rows(row, "extendedStatus")]}
+    return {**kept(row, _SHOWN, whole=True), "extendedStatus": [str(one.get("key")) for one in listed(row, "extendedStatus")]}

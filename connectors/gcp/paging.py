@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.gcp.fields import Row, rows
 from countersign.errors import ReadError
+from countersign.fields import Row, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def pages(door: Door, call: Call, listing: str, asked: Row, *, most: int = MOST_
         value, following = answer.get(listing, []), answer.get("nextPageToken", "")
         if not isinstance(value, list):
             raise ReadError(call.name, f"`{listing}` on page {number} is not a list")
-        page = rows(answer, listing)
+        page = listed(answer, listing)
         yield page, len(value) - len(page)
         if not following:
             return

@@ -8,8 +8,8 @@ from connectors.gcp.accounts import Accounts, Created
 from connectors.gcp.api_keys import read_api_keys
 from connectors.gcp.bindings import Bindings
 from connectors.gcp.federation import Federation
-from connectors.gcp.fields import tail, text
 from connectors.gcp.keys import Keys
+from connectors.gcp.names import tail
 from connectors.gcp.permissions import (
     ACCOUNT_USE,
     ACCOUNTS,
@@ -26,6 +26,7 @@ from connectors.gcp.permissions import (
 from connectors.gcp.use import Activity, read_activity
 from connectors.gcp.visit import PROVIDER
 from countersign.errors import ReadError
+from countersign.fields import text
 from countersign.identity import Coverage, Credential, Identity, Provenance, Record
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.gcp.fields import Row, child, moment, tail, text
+from connectors.gcp.names import tail
 from connectors.gcp.permissions import ACCOUNT_USE, KEY_USE
+from countersign.fields import Row, inner, moment, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,14 +99,14 @@ def _query(visit: Visit, call: Call, operation: Operation, into: dict[str, Seen]
 
 def _subject(row: Row, kind: str) -> str | None:
     if kind == "serviceAccountKeyLastAuthentication":
-        name = text(row, "fullResourceName") or text(child(child(row, "activity"), "serviceAccountKey"), "fullResourceName")
+        name = text(row, "fullResourceName") or text(inner(inner(row, "activity"), "serviceAccountKey"), "fullResourceName")
         return tail(name)
-    about = child(child(row, "activity"), "serviceAccount")
+    about = inner(inner(row, "activity"), "serviceAccount")
     return text(about, "serviceAccountId") or tail(text(row, "fullResourceName") or text(about, "fullResourceName"))
 
 
 def seen(row: Row) -> Seen:
     """Read one activity; what is no time is None."""
-    period = child(row, "observationPeriod")
-    at, _ = moment(child(row, "activity"), "lastAuthenticatedTime")
+    period = inner(row, "observationPeriod")
+    at, _ = moment(inner(row, "activity"), "lastAuthenticatedTime")
     return Seen(at, moment(period, "startTime")[0], moment(period, "endTime")[0])

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connectors.gcp.door import Door
-    from connectors.gcp.fields import Row
     from connectors.gcp.permissions import Call
+    from countersign.fields import Row
 
 PROVIDER = "gcp"
 GONE = "gone since it was listed"

@@ -12,7 +12,7 @@ from countersign.aws_documents.records import (
     trusts_of,
     user_of,
 )
-from countersign.aws_documents.report import ROOT, ReportKey, ReportRow, Use, report_row, report_rows, report_table
+from countersign.aws_documents.report import ROOT, ReportCertificate, ReportKey, ReportRow, Use, report_row, report_rows, report_table
 
 __all__ = [
     "ROOT",
@@ -20,6 +20,7 @@ __all__ = [
     "KeyLookup",
     "ListedKey",
     "Reading",
+    "ReportCertificate",
     "ReportKey",
     "ReportRow",
     "Use",

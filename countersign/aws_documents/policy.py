@@ -1,4 +1,4 @@
-"""IAM policy documents: who is administrator, and which outside parties a trust policy lets in.
+"""IAM policy documents: what they allow and deny, and which outside parties a trust policy lets in.
 
 Everything here is total: odd JSON gives None (cannot be judged), never an exception.
 """
@@ -13,12 +13,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from countersign.privilege.aws import MANAGED
+from countersign.privilege.aws_statements import Allowances, allowances
+
 if TYPE_CHECKING:
     from countersign.identity import PartyKind
 
-_ALL_ACTIONS = re.compile(r"\*+(:\*+)?")
 _ALL = re.compile(r"[*?]*")
-_ADMINISTRATOR_ACCESS = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/AdministratorAccess")
+_AWS_MANAGED = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(.+)")
 _ASSUMING = ("sts:assumerole", "sts:assumerolewithwebidentity", "sts:assumerolewithsaml")
 _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,}")
 _ACCOUNT = re.compile(r"\d{12}")
@@ -53,27 +55,17 @@ def document(value: object) -> Mapping[str, object] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def is_administrator_policy(arn: str) -> bool:
-    """Whether the ARN is AWS's own AdministratorAccess, in any partition."""
-    return _ADMINISTRATOR_ACCESS.fullmatch(arn) is not None
+def managed(arn: str) -> Allowances | None:
+    """Give what an ARN is known to allow without its document: AWS's own administrators, in any partition; None for others."""
+    found = _AWS_MANAGED.fullmatch(arn)
+    bits = MANAGED.get(found[1]) if found else None
+    return None if bits is None else Allowances(certain=bits)
 
 
-def administrator(value: object) -> bool | None:
-    """Whether a policy allows every action on every resource without condition; None when it cannot be read.
-
-    `NotAction` and `NotResource` never make an administrator here: what they leave out decides, and that is not judged.
-    """
+def allowed(value: object) -> Allowances | None:
+    """Give what a policy allows and denies; None when it cannot be read, or one of its statements is not of IAM's grammar."""
     statements = _statements(value)
-    if statements is None:
-        return None
-    allowed = False
-    for statement in statements:
-        if not _covers_everything(statement):
-            continue
-        if statement.get("Effect") == "Deny":
-            return False
-        allowed = allowed or statement.get("Effect") == "Allow"
-    return allowed
+    return None if statements is None else allowances(statements)
 
 
 def outside_parties(value: object, account: str) -> tuple[Party, ...] | None:
@@ -113,14 +105,6 @@ def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, (list, tuple)) else ()
-
-
-def _covers_everything(statement: Mapping[str, object]) -> bool:
-    return (
-        not statement.get("Condition")
-        and any(_ALL_ACTIONS.fullmatch(one) for one in _texts(statement.get("Action")))
-        and any(one and _ALL.fullmatch(one) and "*" in one for one in _texts(statement.get("Resource")))
-    )
 
 
 def _allows_assuming(statement: Mapping[str, object]) -> bool:

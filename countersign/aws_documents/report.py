@@ -46,6 +46,18 @@ class ReportKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportCertificate:
+    """One signing certificate as the report shows it: without its id."""
+
+    slot: int
+    """1 or 2: a column of the report."""
+    active: bool | None
+    """None: the cell holds neither true nor false."""
+    uploaded_at: datetime | None
+    """`last_rotated`, to the second; None: the report gives no date."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRow:
     """One user of the report; None in a field: the report does not say."""
 
@@ -58,6 +70,8 @@ class ReportRow:
     mfa: bool | None
     keys: tuple[ReportKey, ...]
     """Slots that hold a key; an inactive slot without a date holds none."""
+    certificates: tuple[ReportCertificate, ...] = ()
+    """Slots that hold a signing certificate, by the same rule."""
 
     @property
     def told_at(self) -> datetime | None:
@@ -117,6 +131,7 @@ def report_row(cells: Mapping[str, str]) -> ReportRow:
         password_use=_use(cells.get("password_last_used", "")),
         mfa=_flag(cells.get("mfa_active", "")),
         keys=tuple(key for slot in (1, 2) if (key := _key(cells, slot)) is not None),
+        certificates=tuple(one for slot in (1, 2) if (one := _certificate(cells, slot)) is not None),
     )
 
 
@@ -126,6 +141,12 @@ def _key(cells: Mapping[str, str], slot: int) -> ReportKey | None:
     if not active and created_at is None:
         return None
     return ReportKey(slot, active, created_at, _use(cells.get(f"access_key_{slot}_last_used_date", "")))
+
+
+def _certificate(cells: Mapping[str, str], slot: int) -> ReportCertificate | None:
+    active = _flag(cells.get(f"cert_{slot}_active", ""))
+    uploaded_at = _moment(cells.get(f"cert_{slot}_last_rotated", ""))
+    return None if not active and uploaded_at is None else ReportCertificate(slot, active, uploaded_at)
 
 
 def _flag(cell: str) -> bool | None:

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from countersign.programme import Programme
     from countersign.results import RunResult
-    from sandbox.aws import SandboxAws
-    from sandbox.vault import SandboxVault
+    from sandbox.estate import Clouds
 
 Keep = Annotated[Path | None, typer.Option(metavar="DIR", help="Make the programme folder here; a temporary folder otherwise.")]
 ENVIRONMENT = "sandbox.env"
 """File in a sandbox's programme folder that a shell reads to reach the clouds."""
+_ALL = "AWS, Entra and Azure, Google Cloud, Vault and exports"
+_OF_THE_PERSON = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "VAULT_", "BAO_", "PREFECT_")
 
 
 def demo(*, keep: Keep = None, programme: StartFolder = HERE, as_json: AsJson = False) -> int:
@@ -38,8 +39,8 @@ def demo(*, keep: Keep = None, programme: StartFolder = HERE, as_json: AsJson = 
     """
     folder = _folder(programme, keep)
     try:
-        with _stopping_on_term(), show.progress("starting the sandbox clouds") as tell, _clouds(folder, 0) as (_, _, environment):
-            tell(f"AWS, Vault and exports of Northwind are ready, in {show.path(folder)}")
+        with _stopping_on_term(), show.progress("starting the sandbox clouds") as tell, _clouds(folder, 0) as (_, environment):
+            tell(f"{_ALL} of Northwind are ready, in {show.path(folder)}")
             with _environment(environment):
                 from countersign.programme import load
 
@@ -62,7 +63,13 @@ def demo(*, keep: Keep = None, programme: StartFolder = HERE, as_json: AsJson = 
 def sandbox(
     *,
     port_base: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65534, help="AWS listens on N and Vault on N+1; 0: on any free ports.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=65531,
+            help="AWS listens on N, Vault on N+1, Graph and Azure on N+2, Google on N+3 (gRPC) and N+4 (REST); 0: on any free ports.",
+        ),
     ] = 0,
     keep: Keep = None,
     programme: StartFolder = HERE,
@@ -75,18 +82,27 @@ def sandbox(
             if keep is None:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
             with show.progress("starting the sandbox clouds"):
-                aws, vault, environment = stack.enter_context(_clouds(folder, port_base))
+                clouds, environment = stack.enter_context(_clouds(folder, port_base))
             file = _write_environment(folder / ENVIRONMENT, environment)
             stack.callback(file.unlink, missing_ok=True)
             if as_json:
-                show.document({
-                    "programme": folder, "environment_file": file, "aws": {"endpoint": aws.endpoint}, "vault": {"address": vault.address},
-                })  # fmt: skip
+                show.document(
+                    {
+                        "programme": folder,
+                        "environment_file": file,
+                        "aws": {"endpoint": clouds.aws.endpoint},
+                        "vault": {"address": clouds.vault.address},
+                        "azure": {"graph": clouds.graph.address, "authority": clouds.graph.address, "management": clouds.graph.address},
+                        "gcp": {"endpoint": clouds.gcp.endpoint, "rest": clouds.gcp.rest},
+                    }
+                )
             else:
                 show.out(
-                    f"AWS:       {aws.endpoint}",
-                    f"Vault:     {vault.address}",
-                    f"Programme: {show.path(folder)}",
+                    f"AWS:         {clouds.aws.endpoint}",
+                    f"Vault:       {clouds.vault.address}",
+                    f"Entra/Azure: {clouds.graph.address}      (Graph, the token authority and Resource Manager)",
+                    f"Google:      {clouds.gcp.endpoint} (gRPC), {clouds.gcp.rest} (REST)",
+                    f"Programme:   {show.path(folder)}",
                     "",
                     "In another terminal, in the same folder as here:",
                     f"  set -a; . {show.path(file)}; set +a      # credentials of the sandbox, and of nothing else",
@@ -103,18 +119,37 @@ def sandbox(
 
 
 @contextmanager
-def _clouds(folder: Path, port_base: int) -> "Iterator[tuple[SandboxAws, SandboxVault, Mapping[str, str]]]":
+def _clouds(folder: Path, port_base: int) -> "Iterator[tuple[Clouds, Mapping[str, str]]]":
+    """Start and seed the clouds; gives them with the environment in which they can be read."""
+    with ExitStack() as stack:
+        direct = stack.enter_context(_no_proxy())
+        try:
+            from sandbox import estate
+
+            clouds = stack.enter_context(estate.running(port_base))
+        except ModuleNotFoundError as error:
+            raise CountersignError(
+                f"the sandbox needs the package {error.name}, which is not installed", fix="pip install 'countersign[sandbox]'"
+            ) from error
+        estate.seed(clouds, datetime.now(UTC), folder)
+        yield clouds, {**estate.environment(clouds), **direct}
+
+
+@contextmanager
+def _no_proxy() -> "Iterator[Mapping[str, str]]":
+    """Reach this machine without the person's proxy, which knows nothing of it."""
+    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+    hosts = ",".join(dict.fromkeys([*filter(None, before.values()), "127.0.0.1", "localhost"]))
+    direct = dict.fromkeys(before, hosts)
+    os.environ.update(direct)
     try:
-        from sandbox import estate
-        from sandbox.aws import SandboxAws
-        from sandbox.vault import SandboxVault
-    except ModuleNotFoundError as error:
-        raise CountersignError(
-            f"the sandbox needs the package {error.name}, which is not installed", fix="pip install 'countersign[sandbox]'"
-        ) from error
-    with SandboxAws(port_base) as aws, SandboxVault(port=port_base + 1 if port_base else None) as vault:
-        estate.seed(aws, vault, datetime.now(UTC), folder)
-        yield aws, vault, estate.environment(aws, vault)
+        yield direct
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _folder(start: Path, keep: Path | None) -> Path:
@@ -135,7 +170,7 @@ def _environment(clouds: "Mapping[str, str]") -> "Iterator[None]":
     atexit.register(shutil.rmtree, home, ignore_errors=True)  # after Prefect's own server, which stops at exit too
     before = dict(os.environ)
     try:
-        for name in [name for name in os.environ if name.startswith(("AWS_", "VAULT_", "BAO_", "PREFECT_"))]:
+        for name in [name for name in os.environ if name.startswith(_OF_THE_PERSON)]:
             del os.environ[name]
         os.environ.update(clouds)
         os.environ["PREFECT_HOME"] = home
@@ -172,7 +207,7 @@ def _say_what_to_look_at(programme: "Programme", result: "RunResult", folder: Pa
     summary(programme, result)
     there, program = show.path(folder), show.program()
     if result.state == "partial":
-        show.out("", "Partial is the point: one account refuses to be read, and Countersign says so instead of passing it.")
+        show.out("", *_refusals(result))
     show.out(
         "",
         "What to try next (the clouds are stopped; what the run left is on disk):",
@@ -186,3 +221,19 @@ def _say_what_to_look_at(programme: "Programme", result: "RunResult", folder: Pa
     )
     if not kept:
         show.out(f"  rm -r {there}      # when you are done (demo --keep DIR puts it where you want it)")
+
+
+def _refusals(result: "RunResult") -> tuple[str, ...]:
+    """Name the scopes that refuse the reader, which the estate has on purpose."""
+    denied = sorted(
+        f"{source['name']} {scope['scope']}" for source in result.sources for scope in _scopes(source) if scope["state"] == "denied"
+    )
+    return (
+        f"Partial is the point: {show.clean(' and '.join(denied))} refuse to be read.",
+        "What is there is unknown, and Countersign says so instead of passing it.",
+    )
+
+
+def _scopes(source: "Mapping[str, object]") -> "list[dict[str, object]]":
+    scopes: Any = source["scopes"]
+    return list(scopes)

@@ -39,12 +39,13 @@ class Verdict:
 
 LIMITED = Verdict("limited")
 UNREAD = Verdict(None)
-_STRENGTH = {"administrator": 3, "escalation": 2, None: 1, "limited": 0}
+STRENGTH = {"administrator": 3, "escalation": 2, None: 1, "limited": 0}
+"""How much each power matters: unknown matters more than limited."""
 
 
 def strongest(verdicts: Iterable[Verdict]) -> Verdict:
     """Give the one that matters most; unknown matters more than limited. `LIMITED` where there is none."""
-    return max(verdicts, key=lambda verdict: _STRENGTH[verdict.power], default=LIMITED)
+    return max(verdicts, key=lambda verdict: STRENGTH[verdict.power], default=LIMITED)
 
 
 def given_by(rule: Rule) -> Verdict:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.gcp.federation import enabled, parties
-from connectors.gcp.fields import pairs
 from connectors.gcp.members import Party, member, party
 from connectors.gcp.use import Seen, use
+from countersign.fields import lines, pairs
 
 POOL = "iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci"
 WORKFORCE = "iam.googleapis.com/locations/global/workforcePools/staff"
@@ -99,8 +99,10 @@ def test_never_begins_where_the_watch_does(created: datetime | None, state: str)
 
 
 def test_the_pairs_of_a_description() -> None:
-    assert {"owner": "maria", "purpose": "nightly; no"[:7]} == pairs("owner=maria; purpose:nightly ;x", "owner=dev", None)
-    assert {} == pairs("see https://wiki.example/page")
+    assert {"owner": "maria", "purpose": "nightly; no"[:7]} == pairs(
+        *lines("owner=maria; purpose:nightly ;x"), *lines("owner=dev"), *lines(None)
+    )
+    assert {} == pairs(*lines("see https://wiki.example/page"))
 
 
 @pytest.mark.parametrize(
