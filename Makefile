@@ -50,8 +50,10 @@ check: $(READY) ## Lint, types, import rules, unused dependencies
 bench: $(READY) ## Measure against the goals (five to ten minutes); choose with BENCH="aws judge"
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-docs: $(READY) ## Write the pages that are made from the program: docs/controls.md, docs/controls/, the help in README.md
+docs: $(READY) ## Write what is made from the program: pages of the controls and privileges, deployments/permissions/, the help in README.md
 	@$(BIN)/python docs/generate_controls.py
+	@$(BIN)/python docs/generate_privileges.py
+	@$(BIN)/python docs/generate_permissions.py
 	@$(BIN)/python docs/generate_help.py
 
 lock: $(READY) ## Renew the locked requirements from pyproject.toml

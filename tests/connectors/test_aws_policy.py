@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.aws_documents.policy import DELETED_PRINCIPAL, Party, administrator, is_administrator_policy, outside_parties
+from countersign.aws_documents.policy import DELETED_PRINCIPAL, Party, allowed, managed, outside_parties
+from countersign.privilege.aws import ALL, IAM
+from countersign.privilege.aws_statements import Allowances
 
 OWN, THEIRS = "444455556666", "999988887777"
 ALLOW_ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -40,37 +42,22 @@ def parties(*statements: dict[str, Any]) -> set[tuple[str, str, str | None]]:
     return {(party.kind, party.party, party.condition) for party in found}
 
 
-@pytest.mark.parametrize(
-    ("statements", "expected"),
-    [
-        ([ALLOW_ALL], True),
-        ([ALLOW_ALL | {"Action": ["s3:*", "*:*"], "Resource": ["*"]}], True),
-        ([ALLOW_ALL | {"Condition": {}}], True),
-        ([ALLOW_ALL | {"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}], False),
-        ([ALLOW_ALL | {"Action": "iam:*"}], False),
-        ([ALLOW_ALL | {"Resource": "arn:aws:s3:::*"}], False),
-        ([{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], False),
-        ([{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::x"}], False),
-        ([ALLOW_ALL, {"Effect": "Deny", "Action": "*", "Resource": "*"}], False),
-        ([ALLOW_ALL, {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}], True),
-        ([], False),
-    ],
-)
-def test_administrator_is_every_action_on_everything_without_condition(statements: list[dict[str, Any]], expected: object) -> None:
-    policy = document(*statements)
-    assert [expected] * 3 == [administrator(form) for form in (policy, json.dumps(policy), quote(json.dumps(policy)))]
+def test_a_policy_is_read_as_a_mapping_as_json_and_as_iam_sends_it() -> None:
+    policy = document(ALLOW_ALL)
+    assert [Allowances(certain=ALL)] * 3 == [allowed(form) for form in (policy, json.dumps(policy), quote(json.dumps(policy)))]
 
 
 @pytest.mark.parametrize("odd", [None, 7, "", "no json", "[1]", {}, {"Statement": "x"}, {"Statement": ["x"]}, "{" * 100_000])
 def test_what_is_no_policy_is_not_judged(odd: object) -> None:
-    assert administrator(odd) is None
+    assert allowed(odd) is None
     assert outside_parties(odd, OWN) is None
 
 
-def test_aws_own_administrator_policy_is_known_in_every_partition() -> None:
-    assert is_administrator_policy("arn:aws-us-gov:iam::aws:policy/AdministratorAccess")
-    assert not is_administrator_policy(f"arn:aws:iam::{OWN}:policy/AdministratorAccess")
-    assert not is_administrator_policy("arn:aws:iam::aws:policy/AdministratorAccess-Amplify")
+def test_aws_own_administrators_are_known_in_every_partition_without_their_document() -> None:
+    assert Allowances(certain=ALL) == managed("arn:aws-us-gov:iam::aws:policy/AdministratorAccess")
+    assert Allowances(certain=IAM) == managed("arn:aws:iam::aws:policy/IAMFullAccess")
+    assert managed(f"arn:aws:iam::{OWN}:policy/AdministratorAccess") is None
+    assert managed("arn:aws:iam::aws:policy/AdministratorAccess-Amplify") is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +120,7 @@ def test_a_party_let_in_twice_is_told_with_and_without_its_condition() -> None:
 @given(ODD)
 def test_odd_json_never_raises(odd: object) -> None:
     for form in (odd, {"Statement": odd}, json.dumps(odd), quote(json.dumps({"Statement": odd}))):
-        assert administrator(form) in {True, False, None}
+        assert isinstance(allowed(form), Allowances | None)
         found = outside_parties(form, OWN)
         assert found is None or all(party.party not in {"", OWN} for party in found)
 

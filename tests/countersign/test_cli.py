@@ -14,7 +14,6 @@ from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 import typer.main
@@ -423,7 +422,9 @@ def test_the_demo_shows_a_partial_night_and_leaves_nothing_running(tmp_path: Pat
     codes = [subprocess.run(["sh", "-c", line], cwd=tmp_path, env=env, capture_output=True, check=False).returncode for line in tries]
     assert codes == [1, 1, 1, 0, 1]
     sources = yaml.safe_load((tmp_path / "northwind" / "countersign.yaml").read_text(encoding="utf-8"))["sources"]
-    for address in (source.get("endpoint") or source.get("address") for source in sources if source["provider"] != "files"):
+    addresses = [source[name] for source in sources for name in ("endpoint", "address", "graph", "rest") if name in source]
+    assert len(addresses) == 5
+    for address in addresses:
         with socket.socket() as door:
-            assert door.connect_ex(("127.0.0.1", urlsplit(address).port)) != 0
+            assert door.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) != 0
     assert program("demo", "--keep", "northwind", cwd=tmp_path).returncode == 2

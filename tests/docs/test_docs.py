@@ -16,7 +16,7 @@ from countersign.cli import answer, on_file
 from countersign.expectation import expectations
 from countersign.programme import load
 from countersign.results import RunResult, to_json
-from docs import generate_controls, generate_help
+from docs import generate_controls, generate_help, generate_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,10 @@ def test_the_pages_of_the_controls_are_what_the_records_say() -> None:
     }
     assert sorted(made) == sorted(there), "run: make docs"
     assert made == there, "run: make docs"
+
+
+def test_the_page_of_the_privileges_is_what_the_rules_say() -> None:
+    assert generate_privileges.page() == generate_privileges.PAGE.read_text(encoding="utf-8"), "run: make docs"
 
 
 def test_the_help_in_the_readme_is_what_the_program_says() -> None:
