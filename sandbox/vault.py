@@ -6,6 +6,7 @@ run's clock forward instead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _START_S = 60.0
 _STOP_S = 5.0
 _POLL_S = 0.05
+_LOWEST_PORT, _PORTS = 20_000, 12_000
 # The server's standard input is a pipe that only we hold open, and nobody writes to. When we end, whatever way, its reader wakes
 # up and kills the group. The kernel's own parent-death signal would come as soon as the *thread* that started the server ends.
 _UNTIL_WE_END = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" 3<&- </dev/null'
@@ -255,8 +257,12 @@ class SandboxVault:
 
 
 def free_port() -> int:
-    """Find a TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a TCP port of 127.0.0.1 that nobody listens on at this moment.
+
+    It is below those that the system hands out by itself: one of these could be taken again before the server has it.
+    """
+    while True:
+        port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -1,4 +1,4 @@
-"""Seeds Northwind's AWS accounts: what Acme keeps well, what Brightpath left behind, and what Corvid was never asked to tidy."""
+"""Seeds users and roles in AWS: what Acme keeps well, what Brightpath left behind, and what Corvid was never asked to tidy."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ _BACKUP = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["s3:PutObject", "s3:ListBucket"], "Resource": "arn:aws:s3:::northwind-backup*"}],
 }
+_GIT = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "codecommit:GitPull", "Resource": f"arn:aws:codecommit:eu-west-2:{PROD}:shop"}],
+}
 _EC2 = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -35,17 +39,13 @@ _EC2 = {
 
 
 def seed(aws: SandboxAws, now: datetime) -> None:
-    """Write the three accounts that are read live; ages are relative to `now` (UTC)."""
+    """Write the users and roles of the accounts that are read live; ages are relative to `now` (UTC)."""
+    _inventory_role(aws.account(CALLER_ACCOUNT), now)
     _prod(aws.account(PROD), now)
     _data(aws.account(DATA), now)
     _legacy(aws.account(LEGACY), now)
-    for operation in (
-        "iam:GetAccountAuthorizationDetails",
-        "iam:GenerateCredentialReport",
-        "iam:GetCredentialReport",
-        "iam:GetAccountSummary",
-    ):
-        aws.deny(LEGACY, operation)
+    for service in ("iam", "access-analyzer", "cloudtrail", "rolesanywhere", "secretsmanager"):
+        aws.deny(LEGACY, f"{service}:*")
 
 
 def _prod(account: SandboxAccount, now: datetime) -> None:
@@ -72,7 +72,7 @@ def _prod(account: SandboxAccount, now: datetime) -> None:
     account.key("corvid-deploy", ago(412), last_used=ago(3))
     account.user("corvid-report", ago(150), policies=(READ,))
     account.key("corvid-report", ago(150))
-    account.user("ci-artifacts", ago(200), tags={"owner": "devika"}, inline={"artifacts": _BACKUP})
+    account.user("ci-artifacts", ago(200), tags={"owner": "devika"}, inline={"artifacts": _BACKUP, "git": _GIT})
     account.key("ci-artifacts", ago(25), last_used=ago(0.1))
     account.user("legacy-ftp", ago(2100), policies=("AmazonS3FullAccess",))
     account.key("legacy-ftp", ago(2100), active=False)

@@ -10,21 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sandbox.estate import exports
+from sandbox.estate.gcp import NUMBERS
 from sandbox.estate.places import (
     ACME_ACCOUNT,
+    ACME_ISSUER,
+    ACME_PROJECT,
     ACME_TENANT,
     BRIGHTPATH_ACCOUNT,
+    BRIGHTPATH_PROJECT,
     BRIGHTPATH_TENANT,
     CORVID_ACCOUNT,
+    CORVID_ISSUER,
+    CORVID_PROJECT,
     CORVID_TENANT,
     DATA,
     EXTERNAL_ID,
     INVENTORY_ROLE,
     LABS,
     LEGACY,
+    ORGANIZATION,
     PROD,
-    PROJECT,
+    SUBSIDIARY_PROJECT,
+    SUBSIDIARY_TENANT,
     TENANT,
     guid,
 )  # fmt: skip
@@ -33,8 +40,12 @@ from sandbox.estate.workloads import WORKLOADS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandbox.estate.clouds import Clouds
+
 Entry = dict[str, Any]
 
+GRAPH_CA = "clouds/graph-ca.pem"
+"""Where the programme folder keeps the certificate of the authority that the sandbox's Graph shows."""
 CONTRACT_OVER_DAYS = 40
 """So long ago the contract with brightpath ended."""
 
@@ -57,11 +68,11 @@ OBJECTIVES = {
 }
 
 
-def write(folder: Path, now: datetime, *, aws_endpoint: str, vault_address: str, caller_account: str) -> None:
-    """Write `countersign.yaml` and `register/` into `folder`; dates are relative to `now` (UTC)."""
+def write(folder: Path, now: datetime, clouds: Clouds, *, caller_account: str) -> None:
+    """Write `countersign.yaml`, with the addresses of the clouds, and `register/` into `folder`; dates are relative to `now` (UTC)."""
     today = now.date()
     register = folder / "register"
-    _file(folder / "countersign.yaml", _config(aws_endpoint, vault_address))
+    _file(folder / "countersign.yaml", _config(clouds))
     _file(register / "customer.yaml", _customer(caller_account))
     for partner in _partners(today):
         _file(register / "partners" / f"{partner['partner']['id']}.yaml", partner)
@@ -89,17 +100,27 @@ def _file(path: Path, content: Entry) -> None:
     )
 
 
-def _config(aws_endpoint: str, vault_address: str) -> Entry:
+def _config(clouds: Clouds) -> Entry:
+    graph = clouds.graph.address
     return {
         "customer": "northwind",
         "state": "sqlite:///state.db",
         "evidence": {"store": "evidence/", "signer": "file:keys/evidence.pem", "retention": "P7Y"},
         "sources": [
             {
-                "name": "aws", "provider": "aws", "accounts": [PROD, DATA, LEGACY], "regions": ["eu-west-2"],
-                "role": INVENTORY_ROLE, "external_id": EXTERNAL_ID, "endpoint": aws_endpoint,
+                "name": "aws", "provider": "aws", "organization": True, "regions": ["eu-west-2"],
+                "role": INVENTORY_ROLE, "external_id": EXTERNAL_ID, "endpoint": clouds.aws.endpoint,
             },
-            {"name": "vault", "provider": "vault", "address": vault_address, "auth": {"method": "token"}},
+            {
+                "name": "entra", "provider": "azure", "tenant": TENANT, "graph": graph, "authority": graph, "management": graph,
+                "ca": GRAPH_CA, "beta_reports": True,
+            },
+            {
+                "name": "gcp", "provider": "gcp", "organization": ORGANIZATION,
+                "endpoint": clouds.gcp.endpoint, "plaintext": True, "rest": clouds.gcp.rest,
+            },
+            {"name": "vault", "provider": "vault", "address": clouds.vault.address, "auth": {"method": "token"},
+             "audit_log": str(clouds.vault.audit_log)},
             {"name": "exports", "provider": "files", "path": "exports/"},
         ],
         "desk": {"kind": "local"},
@@ -110,7 +131,12 @@ def _config(aws_endpoint: str, vault_address: str) -> Entry:
 def _customer(caller_account: str) -> Entry:
     return {
         "customer": {"id": "northwind", "name": "Northwind plc", "timezone": "Europe/London", "holidays": "GB"},
-        "footprint": {"aws_accounts": [PROD, DATA, LEGACY, LABS, caller_account], "entra_tenants": [TENANT], "gcp_projects": [PROJECT]},
+        "footprint": {
+            "aws_accounts": [PROD, DATA, LEGACY, LABS, caller_account],
+            "entra_tenants": [TENANT, SUBSIDIARY_TENANT],
+            "gcp_projects": [*NUMBERS, SUBSIDIARY_PROJECT],
+            "email_domains": ["northwind.example"],
+        },
         "people": [
             {"id": "maria", "name": "Maria Keller", "email": "maria@northwind.example", "active": True},
             {"id": "devika", "name": "Devika Rao", "email": "devika@northwind.example", "active": True},
@@ -124,8 +150,9 @@ def _customer(caller_account: str) -> Entry:
             "machine": {
                 "max_idle": "P45D",
                 "rotate_within": {
-                    "aws_access_key": "P90D", "entra_secret": "P180D", "entra_certificate": "P365D",
-                    "gcp_key": "P90D", "vault_secret_id": "P30D",
+                    "aws_access_key": "P90D", "aws_secret": "P90D", "aws_service_credential": "P90D", "aws_signing_certificate": "P365D",
+                    "aws_ssh_key": "P365D", "entra_secret": "P180D", "entra_certificate": "P365D",
+                    "gcp_key": "P90D", "gcp_api_key": "P365D", "vault_secret_id": "P30D",
                 },
                 "max_ttl": "PT12H",
                 "overlap": "P7D",
@@ -158,7 +185,7 @@ def _partners(today: date) -> tuple[Entry, ...]:
             "footprint": {
                 **footprint,
                 "email_domains": [f"{name}.example"],
-                "name_patterns": [f"{name}-*", f"{name} *"],
+                "name_patterns": [f"{name}-*", f"{name} *", f"CN={name}-*"],
                 "tags": {"partner": name},
             },
         }
@@ -166,13 +193,22 @@ def _partners(today: date) -> tuple[Entry, ...]:
     return (
         partner(
             "acme", "Acme Managed Services", "C-2041", 640,
-            {"aws_accounts": [ACME_ACCOUNT], "entra_tenants": [ACME_TENANT], "oidc_issuers": ["https://token.acme.example"]},
+            {
+                "aws_accounts": [ACME_ACCOUNT], "entra_tenants": [ACME_TENANT], "gcp_projects": [ACME_PROJECT],
+                "oidc_issuers": [ACME_ISSUER],
+            },
         ),
         partner(
             "brightpath", "Brightpath Analytics", "C-1877", 1140,
-            {"aws_accounts": [BRIGHTPATH_ACCOUNT], "entra_tenants": [BRIGHTPATH_TENANT]},
+            {"aws_accounts": [BRIGHTPATH_ACCOUNT], "entra_tenants": [BRIGHTPATH_TENANT], "gcp_projects": [BRIGHTPATH_PROJECT]},
         ),
-        partner("corvid", "Corvid Integrations", "C-1302", 1730, {"aws_accounts": [CORVID_ACCOUNT], "entra_tenants": [CORVID_TENANT]}),
+        partner(
+            "corvid", "Corvid Integrations", "C-1302", 1730,
+            {
+                "aws_accounts": [CORVID_ACCOUNT], "entra_tenants": [CORVID_TENANT], "gcp_projects": [CORVID_PROJECT],
+                "oidc_issuers": [CORVID_ISSUER],
+            },
+        ),
     )  # fmt: skip
 
 
@@ -195,7 +231,7 @@ def _exception(today: date) -> Entry:
     return {
         "exception": "EX-0001",
         "control": "rotation-age",
-        "subject": f"azure:{TENANT}:client-secret/{exports.PAYROLL_SECRET}",
+        "subject": f"azure:{TENANT}:client-secret/{guid('secret/payroll-sync/2')}",
         "reason": "The payroll provider takes a new secret only in its change window.",
         "compensating_control": f"Sign-in of app {guid('app/payroll-sync')} is limited to the payroll network.",
         "exit_criteria": "The secret is replaced by the certificate in the next change window.",

@@ -4,47 +4,104 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sandbox.estate.exports import email
-from sandbox.estate.places import HOSTILE_FORMULA, HOSTILE_HTML
+from sandbox.estate.entra import CORVID_AGENTS
+from sandbox.estate.gcp import COMPUTE, email
+from sandbox.estate.places import (
+    ACME_PROJECT,
+    ANALYTICS,
+    BRIGHTPATH_PROJECT,
+    CORVID_TENANT,
+    HOSTILE_FORMULA,
+    HOSTILE_HTML,
+    HOSTILE_SUM,
+    LAB,
+    SUBSIDIARY_PROJECT,
+)  # fmt: skip
 
 Intended = tuple[str, str, Literal["held", "broken"]]
 
+_DEPLOY, _API, _ETL, _SYNC = email("acme-deploy"), email("orders-api"), email("corvid-etl"), email("corvid-sync", ANALYTICS)
+_STOCK, _POC = email("corvid-stock", SUBSIDIARY_PROJECT), email("corvid-poc", LAB)
+_FORECAST, _TRAINER = email("brightpath-forecast", ANALYTICS), email("trainer", BRIGHTPATH_PROJECT)
+_RUNNER = email("runner", ACME_PROJECT)
+_INVOICES = "arn:aws:s3:::northwind-invoices"
+
 _HELD = {
-    "named-owner": ("acme-backup", "acme-operations", "Acme Operations Portal", "brightpath-etl"),
-    "owner-live": ("acme-backup", "acme-operations"),
-    "workload-registered": ("acme-backup", "brightpath-etl", "corvid-support", email("acme-deploy")),
-    "expiry-declared": ("acme-backup", "corvid-legacy-sync"),
-    "rotation-age": ("acme-backup", "acme-monitor", "Acme Backup Console", email("acme-deploy"), "acme-lab-runner"),
-    "credential-expiry": ("acme-backup", "Acme Backup Console", email("acme-deploy")),
-    "expired-but-enabled": ("Acme Backup Console", email("acme-deploy")),
+    "named-owner": (
+        "acme-backup", "acme-operations", "Acme Operations Portal", "brightpath-etl", "id-acme-runner", "Timesheets", "Acme Portal Nordic",
+        _RUNNER, "acme/pipelines", "acme-pipeline", "countersign-runner", "token.acme.example",
+    ),
+    "owner-live": ("acme-backup", "acme-operations", "Payroll Sync", "Acme Pipeline", _API, _DEPLOY),
+    "workload-registered": (
+        "acme-backup", "brightpath-etl", "corvid-support", _DEPLOY, "pavel@acme.example", "Acme Monitoring", "acme/pipelines",
+        "acme-oncall",
+    ),
+    "expiry-declared": ("acme-backup", "corvid-legacy-sync", "Acme Operations Portal", _DEPLOY),
+    "rotation-age": (
+        "acme-backup", "acme-monitor", "Acme Backup Console", "Brightpath Loader", _DEPLOY, "acme-lab-runner", "countersign-runner",
+    ),
+    "credential-expiry": ("acme-backup", "Acme Backup Console", _DEPLOY),
+    "expired-but-enabled": ("Acme Backup Console", "Payroll Sync", _DEPLOY),
     "overlap-too-long": ("acme-backup",),
-    "inactive": ("acme-backup", "acme-monitor", "acme-operations", "maria.keller", "acme-lab-runner"),
-    "contract-ended": ("acme-backup", "corvid-deploy"),
-    "unconditioned-trust": ("acme-operations", "acme-pipeline", "audit-bridge", "Acme Operations Portal"),
-    "unknown-third-party": ("acme-operations", "corvid-support", "Corvid Insight"),
+    "inactive": (
+        "acme-backup", "acme-monitor", "acme-operations", "maria.keller", "acme-lab-runner", "Acme Operations Portal", "pavel@acme.example",
+        _API, _DEPLOY,
+    ),
+    "contract-ended": ("acme-backup", "corvid-deploy", "Acme Operations Portal", "Acme Monitoring", "Corvid Insight", _DEPLOY, _ETL),
+    "unconditioned-trust": (
+        "acme-operations", "acme-pipeline", "audit-bridge", "Acme Operations Portal", "Acme Pipeline", "id-acme-runner", "Acme Monitoring",
+        "acme/pipelines", _DEPLOY, "kurt.w.1987@gmail.com", "token.acme.example",
+    ),
+    "unknown-third-party": (
+        "acme-operations", "corvid-support", "Corvid Insight", "Acme Pipeline", "acme/pipelines", "corvid-aws/delivery", "acme-pipeline",
+        "corvid-delivery",
+    ),
     "human-mfa": ("maria.keller", "devika.rao", "lab.admin", "<root_account>"),
-    "over-privileged": ("acme-backup", "acme-operations", "brightpath-etl"),
-    "source-unobserved": ("vault", "exports"),
-}
+    "over-privileged": (
+        "acme-backup", "acme-operations", "brightpath-etl", "Acme Operations Portal", "pavel@acme.example", "Acme Monitoring", _DEPLOY,
+        _API,
+    ),
+    "source-unobserved": ("entra", "vault", "exports"),
+}  # fmt: skip
 
 _BROKEN = {
-    "named-owner": ("corvid-deploy", "corvid-report", "ci-artifacts", "legacy-ftp", "Corvid Insight", "corvid-batch", HOSTILE_FORMULA),
-    "owner-live": ("corvid-legacy-sync", email("corvid-etl")),
-    "workload-registered": ("corvid-deploy", "corvid-jlarsen", "corvid-batch", "corvid-lab", "Corvid Provisioning", HOSTILE_HTML),
-    "expiry-declared": ("corvid-support",),
-    "rotation-age": ("corvid-deploy", "corvid-legacy-sync", "legacy-ftp", "corvid-lab", "Corvid Provisioning", email("corvid-etl")),
-    "credential-expiry": ("corvid-batch", email("corvid-etl")),
-    "expired-but-enabled": ("Corvid Provisioning", email("corvid-etl")),
-    "overlap-too-long": ("corvid-legacy-sync", "Corvid Provisioning", email("corvid-etl")),
-    "inactive": ("corvid-report", "corvid-admin", "legacy-ftp", "corvid-lab"),
-    "contract-ended": (
-        "brightpath-etl", "brightpath-reader", "brightpath-loader", "Brightpath Loader", "Brightpath Analytics", email("brightpath-loader"),
+    "named-owner": (
+        "corvid-deploy", "corvid-report", "ci-artifacts", "legacy-ftp", "nightly-export", HOSTILE_SUM, "Corvid Insight", "corvid-batch",
+        HOSTILE_FORMULA, HOSTILE_HTML, "CN=corvid-batch-07", "Corvid Setup Wizard", "corvid-aws/delivery", "corvid-staff/corvid-login",
+        "corvid-delivery", _STOCK,
     ),
-    "unconditioned-trust": ("corvid-support", "public-share"),
-    "unknown-third-party": ("audit-bridge", "ShipTrack Connector"),
+    "owner-live": ("corvid-legacy-sync", _ETL),
+    "workload-registered": (
+        "corvid-deploy", "corvid-jlarsen", "corvid-batch", "corvid-lab", "Corvid Provisioning", "Corvid Managed Cloud", HOSTILE_HTML,
+        "j.larsen@corvid.example", "admins@corvid.example", _SYNC, CORVID_AGENTS, "corvid-delivery", "corvid-datacentre",
+    ),
+    "expiry-declared": ("corvid-support", CORVID_TENANT),
+    "rotation-age": (
+        "corvid-deploy", "corvid-legacy-sync", "legacy-ftp", "corvid-lab", "northwind-prod", "Corvid Provisioning", "Corvid Import Nordic",
+        "Timesheets", _ETL, _SYNC, _STOCK, "northwind-edge",
+    ),
+    "credential-expiry": ("corvid-batch", _ETL, _SYNC),
+    "expired-but-enabled": ("Corvid Provisioning", "Timesheets", _ETL, "legacy-ftp", "northwind-prod"),
+    "overlap-too-long": ("corvid-legacy-sync", "Corvid Provisioning", _ETL),
+    "inactive": (
+        "corvid-report", "corvid-admin", "legacy-ftp", "corvid-lab", "CN=corvid-batch-07", "Corvid Insight", "lena@brightpath.example",
+        "Payroll Sync", _POC, _SYNC, _FORECAST,
+    ),
+    "contract-ended": (
+        "brightpath-etl", "brightpath-reader", "brightpath-loader", "Brightpath Loader", "Brightpath Analytics", "lena@brightpath.example",
+        email("brightpath-loader"), _FORECAST, _TRAINER,
+    ),
+    "unconditioned-trust": (
+        "corvid-support", "public-share", _INVOICES, CORVID_TENANT, "corvid-aws/delivery", "admins@corvid.example", "allUsers", _ETL,
+        "corvid-delivery",
+    ),
+    "unknown-third-party": ("audit-bridge", _INVOICES, "ShipTrack Connector", "Corvid Builder", "Fax Gateway", "kurt.w.1987@gmail.com"),
     "human-mfa": ("sam.osei", "corvid-jlarsen", "intern.kay"),
-    "over-privileged": ("corvid-deploy", "corvid-jlarsen", "corvid-admin", "corvid-batch"),
-    "source-unobserved": ("aws",),
+    "over-privileged": (
+        "corvid-deploy", "corvid-jlarsen", "corvid-admin", "corvid-batch", "Corvid Provisioning", "Corvid Insight", "Corvid Mailer",
+        "Corvid Managed Cloud", "j.larsen@corvid.example", CORVID_AGENTS, "admins@corvid.example", COMPUTE, _ETL, _SYNC,
+    ),
+    "source-unobserved": ("aws", "gcp"),
 }  # fmt: skip
 
 TRUTH: tuple[Intended, ...] = (

@@ -6,8 +6,25 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sandbox.estate.exports import email
-from sandbox.estate.places import DATA, LABS, PROD, PROJECT, TENANT, guid
+from sandbox.aws import CALLER_ACCOUNT, CALLER_USER
+from sandbox.estate.aws_ways_in import BACKUP_KEY
+from sandbox.estate.entra import principal_of
+from sandbox.estate.gcp import COMPUTE, email
+from sandbox.estate.places import (
+    ACME_PROJECT,
+    ACME_TENANT,
+    ANALYTICS,
+    BRIGHTPATH_PROJECT,
+    CORVID_TENANT,
+    DATA,
+    LABS,
+    PROD,
+    PROJECT,
+    SUBSIDIARY_PROJECT,
+    SUBSIDIARY_TENANT,
+    TENANT,
+    guid,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +55,21 @@ class Work:
         return entry | {"identities": list(self.identities)}
 
 
-def _app(slug: str) -> str:
-    return f"azure:{TENANT}:application/{guid(f'application/{slug}')}"
+def _app(slug: str) -> tuple[str, str]:
+    """Name an application that is registered here, and its service principal."""
+    return f"azure:{TENANT}:application/{guid(f'application/{slug}')}", f"azure:{TENANT}:service-principal/{principal_of(slug)}"
 
 
-def _principal(slug: str) -> str:
-    return f"azure:{TENANT}:service-principal/{guid(f'principal/{slug}')}"
+def _principal(slug: str, tenant: str = TENANT) -> str:
+    """Name a service principal of an application that is registered elsewhere, or of a managed identity."""
+    return f"azure:{tenant}:service-principal/{guid(f'principal/{slug}')}"
 
 
+def _account(name: str, project: str = PROJECT) -> str:
+    return f"gcp:{project}:service-account/{email(name, project)}"
+
+
+NORDIC_BACKUP = f"azure:{SUBSIDIARY_TENANT}:application/{guid('application/fjordline-backup')}"
 WORKLOADS = (
     Work(
         name="acme-backup",
@@ -53,7 +77,7 @@ WORKLOADS = (
         owner="maria",
         purpose="Nightly backup of the order database",
         ends_before_contract_days=30,
-        identities=(f"aws:{PROD}:user/acme-backup", "vault:vault:approle/acme-backup", _app("acme-backup")),
+        identities=(f"aws:{PROD}:user/acme-backup", "vault:vault:approle/acme-backup", *_app("acme-backup"), NORDIC_BACKUP),
     ),
     Work(
         name="acme-operations",
@@ -65,12 +89,24 @@ WORKLOADS = (
         identities=(
             "aws:*:role/acme-operations",
             f"aws:{PROD}:role/acme-pipeline",
+            f"aws:{PROD}:oidc-provider/token.acme.example",
+            f"aws:{PROD}:shared-resource/{BACKUP_KEY}",
             f"aws:{PROD}:user/acme-monitor",
             f"aws:{PROD}:user/acme-pavel",
             f"aws:{LABS}:user/acme-lab-runner",
-            f"gcp:{PROJECT}:service-account/{email('acme-deploy')}",
+            f"azure:{TENANT}:user/*@acme.example",
+            f"azure:{TENANT}:partner-tenant/{ACME_TENANT}",
+            f"azure:{TENANT}:lighthouse-delegation/Acme Monitoring",
+            _principal("fjordline-portal", SUBSIDIARY_TENANT),
+            *_app("acme-pipeline"),
             _principal("acme-portal"),
+            _principal("acme-runner"),
+            _account("acme-deploy"),
+            f"gcp:{PROJECT}:workload-identity-provider/acme/pipelines",
+            f"gcp:{PROJECT}:member/{email('runner', ACME_PROJECT)}",
+            f"gcp:{PROJECT}:member/pavel@acme.example",
             "vault:vault:entity/acme-oncall",
+            "vault:vault:auth-role/jwt/acme-pipeline",
         ),
     ),
     Work(
@@ -82,9 +118,13 @@ WORKLOADS = (
         identities=(
             f"aws:{DATA}:user/brightpath-etl",
             f"aws:{DATA}:role/brightpath-reader",
-            f"gcp:{PROJECT}:service-account/{email('brightpath-loader')}",
-            _app("brightpath-loader"),
+            f"azure:{TENANT}:user/lena@brightpath.example",
+            *_app("brightpath-loader"),
             _principal("brightpath-analytics"),
+            _account("brightpath-loader"),
+            _account("brightpath-forecast", ANALYTICS),
+            f"gcp:{ANALYTICS}:member/lena@brightpath.example",
+            f"gcp:{ANALYTICS}:member/{email('trainer', BRIGHTPATH_PROJECT)}",
             "vault:vault:approle/brightpath-loader",
         ),
     ),
@@ -95,7 +135,7 @@ WORKLOADS = (
         backup_owner=None,
         purpose="Moves orders into the warehouse",
         ends_before_contract_days=0,
-        identities=(f"aws:{DATA}:user/corvid-legacy-sync", f"gcp:{PROJECT}:service-account/{email('corvid-etl')}"),
+        identities=(f"aws:{DATA}:user/corvid-legacy-sync", _account("corvid-etl")),
     ),
     Work(
         name="corvid-support",
@@ -103,7 +143,7 @@ WORKLOADS = (
         owner="maria",
         purpose="Second-level support",
         ends_before_contract_days=None,
-        identities=("aws:*:role/corvid-support",),
+        identities=("aws:*:role/corvid-support", f"azure:{TENANT}:partner-tenant/{CORVID_TENANT}"),
     ),
     Work(
         name="orders",
@@ -115,9 +155,21 @@ WORKLOADS = (
         identities=(
             f"aws:{PROD}:role/orders-service",
             f"aws:{DATA}:user/warehouse-loader",
-            f"gcp:{PROJECT}:service-account/{email('orders-api')}",
+            _principal("func-orders-prod"),
+            _account("orders-api"),
+            f"gcp:{PROJECT}:service-account/{COMPUTE}",
+            _account("warehouse-loader", ANALYTICS),
+            _account("web", SUBSIDIARY_PROJECT),
             "vault:vault:approle/orders-ci",
         ),
+    ),
+    Work(
+        name="office",
+        partner=None,
+        owner="sam",
+        purpose="Payroll and time sheets",
+        ends_before_contract_days=0,
+        identities=(*_app("payroll-sync"), *_app("timesheets")),
     ),
     Work(
         name="countersign",
@@ -125,6 +177,7 @@ WORKLOADS = (
         owner="maria",
         purpose="Reads what partners do here, every night",
         ends_before_contract_days=0,
-        identities=("aws:*:role/CountersignInventory",),
+        identities=("aws:*:role/CountersignInventory", f"aws:{CALLER_ACCOUNT}:user/{CALLER_USER}"),
     ),
 )
+"""By name. What nobody registered is in none of them: that is what the estate is for."""

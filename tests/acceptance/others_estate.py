@@ -175,10 +175,10 @@ class Estate:
         self.user(main, "svc-by-group", high, groups=("readers", "operators"))
         self.user(main, "svc-by-inline-group", high, groups=("starred",))
         self.user(main, "svc-star", high, inline={"star": STAR})
-        self.user(main, "svc-bounded", policies=admin, boundary="PowerUserAccess")
+        self.user(main, "svc-bounded", high, policies=admin, boundary="PowerUserAccess")
         self.user(main, "svc-not-bounded", high, policies=admin, boundary="AdministratorAccess")
-        self.user(main, "svc-from-office", inline={"office": STAR_FROM_OFFICE})
-        self.user(main, "svc-power", policies=("PowerUserAccess",))
+        self.user(main, "svc-from-office", high, inline={"office": STAR_FROM_OFFICE})
+        self.user(main, "svc-power", high, policies=("PowerUserAccess",))
         for name in ("admin", "by-group", "by-inline-group", "star", "bounded", "not-bounded", "from-office", "power"):
             self.key(main, f"svc-{name}", timedelta(5), used=timedelta(hours=2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,7 @@ from countersign.evidence.verify import verify
 from countersign.programme import load
 from countersign.reconciliation import reconcile
 from sandbox import estate
-from sandbox.aws import SandboxAws
-from sandbox.estate.places import CANARY, LEGACY
-from sandbox.vault import SandboxVault
+from sandbox.estate.places import CANARY, LEGACY, MAINFRAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunResult, RunResult]]:
     folder = tmp_path_factory.mktemp("estate") / "northwind"
-    with SandboxAws() as aws, SandboxVault() as vault, pytest.MonkeyPatch.context() as environment:
-        estate.seed(aws, vault, datetime.now(UTC), folder)
-        for name, value in estate.environment(aws, vault).items():
+    with estate.running() as clouds, pytest.MonkeyPatch.context() as environment:
+        estate.seed(clouds, datetime.now(UTC), folder)
+        for name, value in estate.environment(clouds).items():
             environment.setenv(name, value)
         programme = load(folder)
         yield folder, reconcile(programme), reconcile(programme)
@@ -46,17 +45,18 @@ def test_every_intended_verdict_comes_out(findings: list[dict[str, Any]]) -> Non
     assert wrong == []
 
 
-def test_the_denied_account_makes_the_run_partial_and_is_unknown_everywhere(
-    nights: tuple[Path, RunResult, RunResult], findings: list[dict[str, Any]]
+@pytest.mark.parametrize(("provider", "scope"), [("aws", LEGACY), ("gcp", MAINFRAME)])
+def test_a_denied_scope_makes_the_run_partial_and_is_unknown_everywhere(
+    provider: str, scope: str, nights: tuple[Path, RunResult, RunResult], findings: list[dict[str, Any]]
 ) -> None:
     first = nights[1]
     assert (first.state, first.exit_code) == ("partial", 3)
-    assert [("source-unobserved", f"aws:{LEGACY}:source/aws")] == [
-        (row["control"], row["subject"]) for row in findings if row["scope"] == LEGACY
+    assert [("source-unobserved", f"{provider}:{scope}:source/{provider}")] == [
+        (row["control"], row["subject"]) for row in findings if row["scope"] == scope
     ]
     for control in first.controls:
         if control["id"] != "source-unobserved":
-            assert any(LEGACY in why["reason"] for why in control["unknown_reasons"]), control["id"]  # type: ignore[attr-defined]
+            assert any(scope in why["reason"] for why in control["unknown_reasons"]), control["id"]  # type: ignore[attr-defined]
 
 
 def test_every_finding_says_why_who_answers_and_who_said_so(findings: list[dict[str, Any]]) -> None:
@@ -79,10 +79,11 @@ def test_the_second_night_changes_nothing(nights: tuple[Path, RunResult, RunResu
 def test_no_secret_is_in_any_byte_that_the_nights_left(nights: tuple[Path, RunResult, RunResult]) -> None:
     import zstandard
 
+    secrets = (CANARY, os.environ["AZURE_CLIENT_SECRET"], os.environ["VAULT_TOKEN"])
     for file in nights[0].rglob("*"):
         if file.is_file():
             data = file.read_bytes()
             if file.suffix == ".zst":
                 data = zstandard.ZstdDecompressor().stream_reader(data).read()
-            assert CANARY.encode() not in data, file
+            assert [secret for secret in secrets if secret.encode() in data] == [], file
     assert json.loads((nights[1].evidence / "results.json").read_text())["state"] == "partial"
