@@ -28,6 +28,7 @@ _FOOTPRINT_KINDS = {
     "entra_tenants": "entra-tenant",
     "gcp_projects": "gcp-principal",
     "oidc_issuers": "oidc-issuer",
+    "certificate_authorities": "x509-issuer",
     "email_domains": "email-domain",
     "name_patterns": "name-pattern",
 }

@@ -41,7 +41,7 @@ may_hold(provider, kind, held) AS (VALUES
 ),
 -- Parties by what is the same in every way to write them: an issuer with or without https:// or a last slash, a tenant in capitals.
 footprint AS (SELECT *, lower(rtrim(regexp_replace(value, '^https?://', ''), '/')) AS party_key FROM register_footprint),
-trusted AS (SELECT *, lower(rtrim(regexp_replace(party, '^https?://', ''), '/')) AS party_key FROM trusts),
+trusted AS (SELECT * REPLACE (CASE WHEN party = '*' THEN 'anyone' ELSE party END AS party), lower(rtrim(regexp_replace(party, '^https?://', ''), '/')) AS party_key FROM trusts),
 -- Attribution: every piece of evidence that ties an identity to a partner, strongest first.
 -- A glob is looked up by what stands before its first wildcard, cut from each name: trying every name with every glob takes far longer.
 globs AS (SELECT *, regexp_extract(name, '^[^*?\[\\]*') AS head FROM register_patterns WHERE by_name AND is_glob),
@@ -131,7 +131,7 @@ who AS (
 ),
 -- Credentials with what their identity, kind and siblings say of them.
 held AS (
-    SELECT c.*, who.partner, who.partner_how, who.workload, who.owner, who.accountable, who.track, who.track_why, who.name AS identity_name,
+    SELECT c.*, who.partner, who.partner_how, who.workload, who.owner, who.accountable, who.track, who.track_why, coalesce(c.name, who.name) AS identity_name,
            who.as_of, k.policy_kind,
            CASE c.last_used_state WHEN 'known' THEN greatest(c.last_used_at, c.created_at) WHEN 'never' THEN c.created_at END AS active_at,
            epoch_us(who.as_of) - CASE WHEN c.use_seen_to < who.as_of THEN greatest(epoch_us(c.observed_at) - epoch_us(c.use_seen_to), 0) ELSE 0 END AS seen_us,

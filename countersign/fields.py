@@ -18,6 +18,7 @@ GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9:_.-]{0,63})\s*[=:]\s*(\S.*?)\s*")
 _EMPTY: Row = {}
+_NO_END = ("2299-", "9999-")
 
 
 def text(row: Row, key: str) -> str | None:
@@ -47,6 +48,17 @@ def moment(row: Row, key: str) -> tuple[datetime | None, str | None]:
         return clock.instant(written), None
     except (ValueError, OverflowError):  # a date at the edge of the calendar overflows when moved to UTC
         return None, f"{key} in the source is not a time"
+
+
+def entra_end(row: Row) -> tuple[datetime | None, bool, str | None]:
+    """Return when an Entra credential ends, whether never, and the reason where neither is known.
+
+    Entra has no word for never: its portal wrote the end of 2299 for it, and command lines the end of 9999.
+    """
+    if (text(row, "endDateTime") or "").startswith(_NO_END):
+        return None, True, None
+    ends, why = moment(row, "endDateTime")
+    return ends, False, why
 
 
 def latest(row: Row, *keys: str) -> datetime | None:

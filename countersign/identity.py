@@ -76,6 +76,8 @@ class Credential:
     identity_uid: str
     provider: str
     scope: str
+    name: str | None = None
+    """What people call it, where it has a name of its own (a stored secret, an API key); may be hostile, may change."""
     kind: str
     """`access-key`, `password`, `client-secret`, `certificate`, `service-account-key`, `secret-id`, `token`, `secret`, ..."""
     enabled: bool | None

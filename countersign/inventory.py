@@ -54,6 +54,7 @@ TABLES: dict[str, dict[str, str]] = {
         "identity_uid": "VARCHAR",
         "provider": "VARCHAR",
         "scope": "VARCHAR",
+        "name": "VARCHAR",
         "kind": "VARCHAR",
         "enabled": "BOOLEAN",
         "created_at": _STAMP,

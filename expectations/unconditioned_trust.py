@@ -9,10 +9,11 @@ unconditioned_trust = Expectation(
     subjects=("identity",),
     population="trusted_from_outside",
     holds=expect("column_values_to_be_between", column="unconditioned_trusts", max_value=0),
-    reason="trusts {unconditioned_parties} without ExternalId, subject or audience condition",
+    reason="{unconditioned_parties} may act as it, and nothing narrows that (no ExternalId, subject, audience or the like)",
     shows=("outside_parties", "unconditioned_parties", "partner", "workload"),
     unknown_from=("enabled_why", "trusts_why"),
-    remedy="Add the condition (sts:ExternalId, or the token's subject and audience) to the trust policy; agree on its value.",
+    remedy="Narrow it to whom it is meant for, by sts:ExternalId, the token's subject and audience, or a provider's condition; "
+    "replace a key that was exposed.",
     severity=Severity.CRITICAL,
     clock="rotate",
     maps_to=("csf-2.0:PR.AA-03", "csf-2.0:PR.AA-05", "owasp-nhi:NHI4:2025", "soc2:CC6.1", "iso-27001:A.8.5"),

@@ -80,6 +80,7 @@ def _credential(visit: Visit, key: str, holder: str, row: Row) -> Credential:
         identity_uid=holder,
         provider=PROVIDER,
         scope=visit.scope,
+        name=text(row, "displayName"),
         kind="api-key",
         enabled=True,  # there is no switch: a key works until it is deleted
         created_at=created,

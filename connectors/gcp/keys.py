@@ -115,16 +115,17 @@ class Keys:
         return None if why is None else f"whether its keys were exposed was not read: {why}"
 
     def records(self, activity: Activity) -> Iterator[Credential | Trust]:
-        """Yield every key, and a trust to anyone for each account with a live key that Google found where others can read it."""
-        open_to_all = set()
+        """Yield every key, and a trust to anyone for each live key that Google found where others can read it."""
+        open_to_all: set[tuple[str, str]] = set()
         for key, (unique, row) in sorted(self.rows.items()):
             holder = self.visit.uid("service-account", unique)
             credential = self._credential(key, holder, row, activity)
             yield credential
             if exposed(row) and credential.enabled and not _over(credential.expires_at, credential.observed_at):
-                open_to_all.add(holder)
-        for holder in sorted(open_to_all):
-            yield Trust(identity_uid=holder, provider=PROVIDER, scope=self.visit.scope, party_kind="anyone", party="*")
+                open_to_all.add((holder, key))
+        for holder, key in sorted(open_to_all):
+            party = f"anyone who found key {key}"
+            yield Trust(identity_uid=holder, provider=PROVIDER, scope=self.visit.scope, party_kind="anyone", party=party)
 
     def _credential(self, key: str, holder: str, row: Row, activity: Activity) -> Credential:
         never = (text(row, "validBeforeTime") or "").startswith("9999-")

@@ -4,14 +4,19 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from countersign.cli import show
 from countersign.cli.options import HERE, AsJson, ProgrammeFolder
 from countersign.results import EXIT_ACT, EXIT_FINE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from countersign.programme import Programme, Source
 
 _SQLITE = b"SQLite format 3\0"
@@ -29,8 +34,15 @@ class Tried:
     detail: str
 
 
-def doctor(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
+def doctor(
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Show every check, also those that went well.")] = False,
+    programme: ProgrammeFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
     """Check configuration, register, keys, storage, and the credentials and permissions of each source. Changes nothing.
+
+    Says for each account, tenant, project or namespace how much of it can be read, and for what cannot be read, why.
 
     Exit code 0: a run can start and read everything; 1: something is missing; 2: the configuration is broken.
     """
@@ -45,10 +57,25 @@ def doctor(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int
         show.document({"ok": ok, "programme": loaded.folder, "checks": checks})
     else:
         rows = [(each.source, each.scope, each.operation, "ok" if each.ok else "failed", each.detail) for each in tried]
-        show.out(show.table(("source", "scope", "operation", "result", ""), rows), "")
+        show.out(show.table(("source", "scope", "check", "result", ""), rows if every else _short(tried)), "")
         failed = sum(not each.ok for each in tried)
         show.out("Everything that a run needs is there." if ok else f"{failed} of {len(tried)} checks failed.")
     return EXIT_FINE if ok else EXIT_ACT
+
+
+def _short(tried: "Sequence[Tried]") -> Iterator[tuple[str, ...]]:
+    """Give one row for what went well in each scope of a source, with the last thing it told, and a row for each thing that did not."""
+    for (source, scope), checks in groupby(tried, key=lambda each: (each.source, each.scope)):
+        held = tuple(checks)
+        well = [each for each in held if each.ok]
+        if source == "programme":
+            yield from ((source, scope, each.operation, "ok" if each.ok else "failed", each.detail) for each in held)
+            continue
+        if well:
+            told = next((each.detail for each in well if each.detail), "")
+            yield source, scope, f"{len(well)} of {len(held)} reads", "ok", told
+        yield from ((source, scope, each.operation, "failed", each.detail) for each in held if not each.ok)
+        yield from ((source, scope, each.operation, "not read", each.detail) for each in well if each.detail.startswith("not read"))
 
 
 def _try(programme: "Programme", now: datetime) -> Iterator[Tried]:

@@ -52,6 +52,8 @@ class Footprint(Entry):
     entra_tenants: tuple[str, ...] = ()
     gcp_projects: tuple[str, ...] = ()
     oidc_issuers: tuple[str, ...] = ()
+    certificate_authorities: tuple[str, ...] = ()
+    """Subjects of authorities whose certificates are trusted, as the finding names them, such as `CN=Acme Device CA,O=Acme`."""
     email_domains: tuple[str, ...] = ()
     name_patterns: tuple[NamePattern, ...] = ()
     """Names of identities, with `*` for any characters."""

@@ -174,8 +174,9 @@ def test_an_exposed_key_that_still_works_lets_anyone_in(cloud: SandboxGcp, proje
     for name, more in cases.items():
         project.key(accounts[name], f"key-{name}", ago(30), exposed=name not in {"stolen", "fine"}, compromised=name == "stolen", **more)
     found = read(cloud)
-    anyone = {("anyone", "*", None)}
-    assert {name for name in cases if trusts(found, account_uid(accounts[name])) == anyone} == {"leaked", "stolen"}
+    assert {
+        name for name in cases if trusts(found, account_uid(accounts[name])) == {("anyone", f"anyone who found key key-{name}", None)}
+    } == {"leaked", "stolen"}
     seen = [item for one in of(Observation, found) if one.operation.endswith("keys.list") for item in one.items]
     assert ["SERVICE_ACCOUNT_KEY_EXTENDED_STATUS_KEY_EXPOSED"] in [item["extendedStatus"] for item in seen]
     assert "a-public-repository" not in json.dumps([one.items for one in of(Observation, found)], default=str)
