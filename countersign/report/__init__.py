@@ -127,6 +127,12 @@ def _template() -> Any:  # noqa: ANN401 - Jinja's Template.stream takes anything
     )
     environment.filters.update({"day": words.day, "minute": words.minute, "stamp": stamp, "json_block": words.json_block})
     environment.globals.update(
-        plural=words.plural, share=words.share, bar=words.bar, name=words.name, check=words.check, frameworks=words.frameworks
+        plural=words.plural,
+        share=words.share,
+        bar=words.bar,
+        name=words.name,
+        place=words.place,
+        check=words.check,
+        frameworks=words.frameworks,
     )
     return environment.get_template("report.html.j2")

@@ -64,6 +64,12 @@ def name(finding: Mapping[str, Any]) -> str:
     return cut(finding["subject"] if finding["identity_name"] is None else finding["identity_name"], LONGEST_NAME)
 
 
+def place(finding: Mapping[str, Any]) -> str:
+    """Say what a finding's subject is and where: two of one name, such as an application and its service principal, are told apart."""
+    kind = str(finding["subject"]).removeprefix(f"{finding['provider']}:{finding['scope']}:").partition("/")[0]
+    return cut(f"{kind.replace('-', ' ')}, {finding['provider']} {finding['scope']}", LONGEST_NAME)
+
+
 def json_block(document: object) -> Markup:
     """Return a document of Great Expectations as indented JSON, escaped, for a `<pre>`."""
     lines = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode().splitlines()
