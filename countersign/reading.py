@@ -6,11 +6,14 @@ import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
+from countersign.identity import Credential, Identity, Provenance
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from countersign.errors import ScopeDeniedError
     from countersign.identity import Record
     from countersign.programme import Source
 
@@ -25,7 +28,10 @@ class Scope:
     name: str
     """Account number, `<source>` or `<source>/<namespace>` for Vault, the export's own account or tenant for files."""
     detail: Mapping[str, str] = field(default_factory=dict)
-    """What the connector needs to reach it again (role ARN, namespace, path)."""
+    """What the connector needs to reach it again (role ARN, namespace, path).
+
+    Under `own`, with commas: scopes of the same customer that were found with it and are not to be read, such as closed accounts.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +108,32 @@ class Connector(Protocol):
 def connector(provider: str) -> Connector:
     """Load `connectors/<provider>.py`; the programme loader has checked that it exists."""
     return cast("Connector", importlib.import_module(f"connectors.{provider}"))
+
+
+def unless_denied(records: Iterable[Record], shows: Callable[[Record], bool], denied: ScopeDeniedError) -> Iterator[Record]:
+    """Hold records back until one `shows` that something was allowed, then yield all; raise `denied` where none does.
+
+    So a scope where nothing is allowed is one refusal, not a row for each operation.
+    """
+    held: list[Record] = []
+    allowed = False
+    for record in records:
+        allowed = allowed or shows(record)
+        held.append(record)
+        if allowed:
+            yield from held
+            held.clear()
+    if not allowed:
+        raise denied
+
+
+def traced(records: Iterable[Record], calls: Iterable[tuple[str, str, str]], scope: Scope, at: datetime) -> Iterator[Record]:
+    """Add to the records which call says what of them: `calls` are (kind, field, call), told of the kinds that there are."""
+    kinds: set[str] = set()
+    for record in records:
+        if isinstance(record, Identity | Credential):
+            kinds.add(record.kind)
+        yield record
+    for kind, name, call in calls:
+        if kind in kinds:
+            yield Provenance(provider=scope.provider, scope=scope.name, kind=kind, field=name, call=call, at=at)

@@ -19,7 +19,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
-from countersign import findings_file, results, run_evidence, run_files, unfinished
+from countersign import findings_file, own_scopes, results, run_evidence, run_files, unfinished
 from countersign.clock import stamp
 from countersign.desk import outbox
 from countersign.desk.local import LocalDesk
@@ -90,6 +90,9 @@ class Reconciliation:
         self._read = count(1)
         self._to_read = 0
         self._found: set[tuple[str, str]] = set()
+        self._closed: frozenset[own_scopes.Held] = frozenset()
+        self._unlisted: frozenset[own_scopes.Held] = frozenset()
+        """What sources that are not listed tonight were last found to hold."""
         self._finished: Mapping[unfinished.Key, Reading] = {}
         """Scopes that this run had read before its process died."""
         self._resumed: tuple[str, ...] = ()
@@ -152,13 +155,21 @@ class Reconciliation:
         """List the scopes to read, and readings for the sources that could not even list theirs."""
         found: list[Scope] = []
         lost: list[Reading] = []
+        unlisted = {source.name for source in self.programme.sources}
         for source in self.sources:
             try:
-                found += connector(source.provider).scopes(source)
+                listed = connector(source.provider).scopes(source)
             except ReadError as error:
                 lost.append(self.settle(Scope(source.name, source.provider, source.name), error))
+                continue
+            found += listed
+            if source.provider != "files":
+                own_scopes.remember(self._kept_of(source.name), {(s.provider, s.name) for s in listed} | own_scopes.closed(listed))
+                unlisted.remove(source.name)
         self._to_read = len(found)
         self._found = {(scope.provider, scope.name) for scope in found if self._provider_of(scope) != "files"}
+        self._closed = own_scopes.closed(found)
+        self._unlisted = frozenset[own_scopes.Held]().union(*(own_scopes.recall(self._kept_of(name)) for name in unlisted))
         return tuple(found), tuple(lost)
 
     def read(self, scope: Scope) -> Reading:
@@ -171,7 +182,7 @@ class Reconciliation:
             self.tell(f"had read {scope.provider} {scope.name}: {earlier.identities} identities", self._share())
             return earlier
         (source,) = (source for source in self.sources if source.name == scope.source)
-        kept = self.programme.folder / KEPT / folder_name(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
+        kept = self._kept_of(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
         ask = needs_id(self.programme.register, self.as_of)
         request = ReadRequest(source=source, scope=scope, run=self.run, now=self.clock, needs_id=ask, kept=kept)
         observations = self.folder / unfinished.OBSERVATIONS
@@ -189,6 +200,9 @@ class Reconciliation:
         self.tell(f"could not read {scope.provider} {scope.name}: {operation}: {message}", self._share())
         return unread(scope, "denied" if denied else "failed", operation, message, started=self.started, finished=now, work=self.work)
 
+    def _kept_of(self, source: str) -> Path:
+        return self.programme.folder / KEPT / folder_name(source)
+
     def _provider_of(self, scope: Scope) -> str:
         """Give the provider of the scope's source: an export's scope bears the provider that it is an export of."""
         return next(source.provider for source in self.sources if source.name == scope.source)
@@ -199,10 +213,10 @@ class Reconciliation:
     def judge(self, readings: Iterable[Reading]) -> Judged:
         """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
         inventory = self.folder / "inventory"
-        live = claims(self.programme.sources) | self._found
+        live = claims(self.programme.sources) | self._found | self._unlisted
         settled = collect(readings, self.work, inventory, live=live)
         self.tell("judging", READING)
-        tables = register_tables(self.programme, self.as_of, self._found)
+        tables = register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted)
         write_register(tables, inventory)
         database = self.work / "run.duckdb"
         build(database, inventory, tables, settled)
@@ -405,13 +419,16 @@ def read_all(run: Reconciliation) -> tuple[Reading, ...]:
 
 
 def _seen(readings: Iterable[Reading]) -> Seen:
-    """Say what was read. A source's own scope is always seen: that it could not be read is what was found out.
+    """Say what was read. A source's own scope is seen: that it could not be read is what was found out.
+
+    Not so where the source could not say which scopes it has: what was not read of them is still open.
 
     A listing that is missing hides the kinds that it lists; anything else that is missing may hide anything in its scope.
     """
     found: dict[tuple[str, str], frozenset[str]] = {}
     for reading in readings:
-        found[reading.scope.provider, findings_file.source_scope(reading.scope.source)] = frozenset()
+        if reading.scope.name != reading.scope.source or reading.state in {"complete", "partial"}:
+            found[reading.scope.provider, findings_file.source_scope(reading.scope.source)] = frozenset()
         missing = [row.covers for row in reading.coverage if row.state != "complete"]
         if reading.state in {"complete", "partial"} and all(missing) and not reading.passed_over:
             found[reading.scope.provider, reading.scope.name] = frozenset(kind for covers in missing for kind in covers)

@@ -1,33 +1,48 @@
-"""Reads AWS accounts: users, roles, passwords, access keys, privileges and outside trust, in bulk calls."""
+"""Reads AWS accounts and organisations: identities, credentials, privileges, outside trust and secrets' metadata, in bulk calls."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from connectors.aws.door import Account, NotYetError, account_of, caller, reason_of, role_arn
-from connectors.aws.reading import AUTHORIZATION, GENERATE, KEY_USE, LIST_KEYS, REPORT, SUMMARY, AccountReading
+from connectors.aws.door import account_of, caller, enter, role_arn
+from connectors.aws.organization import scopes_of
+from connectors.aws.permissions import PERMISSIONS, REVOKE_PERMISSIONS, permission_files
+from connectors.aws.probing import probes
+from connectors.aws.reading import AUTHORIZATION, CORE, REPORT, AccountReading
+from connectors.aws.sdk import reason_of
 from countersign.errors import ReadError
 from countersign.reading import Probe, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mypy_boto3_iam import IAMClient
+    from collections.abc import Iterator
 
     from countersign.identity import Record
     from countersign.programme import AwsSource, Source
     from countersign.reading import ReadRequest
 
 PROVIDER = "aws"
-PERMISSIONS = (GENERATE, KEY_USE, AUTHORIZATION, SUMMARY, REPORT, LIST_KEYS, "sts:AssumeRole", "sts:GetCallerIdentity")
+__all__ = [
+    "AUTHORIZATION",
+    "CORE",
+    "PERMISSIONS",
+    "PROVIDER",
+    "REPORT",
+    "REVOKE_PERMISSIONS",
+    "permission_files",
+    "probe",
+    "read",
+    "scopes",
+]
 
 
 def scopes(source: Source) -> tuple[Scope, ...]:
-    """List the accounts to read: those configured, else the account that the process's own credentials belong to.
+    """List the accounts to read: the organisation's active ones and those configured, else the account of the credentials at hand.
 
-    Raises ReadError when that account cannot be learned, or a role is configured without accounts.
+    Raises ScopeDeniedError or ReadError when they cannot be listed, or when other accounts are to be read without a role.
     """
     aws = _aws(source)
+    if aws.organization:
+        return scopes_of(aws)
     if aws.accounts:
         arns = {account: role_arn(aws, account) for account in aws.accounts}
         return tuple(Scope(aws.name, PROVIDER, account, {"role": arn} if arn else {}) for account, arn in arns.items())
@@ -42,45 +57,19 @@ def read(request: ReadRequest) -> Iterator[Record]:
     Raises ScopeDeniedError when the account refuses, or when the credentials turn out to belong to another account: nothing
     is ever read from an account that was not asked for. Raises ReadError when it cannot be reached.
     """
-    account = Account(_aws(request.source), request.scope.name, request.scope.detail.get("role"), request.run)
-    yield from AccountReading(account, request).records()
+    yield from AccountReading(enter(_aws(request.source), request.scope, request.run), request).records()
 
 
 def probe(source: Source) -> Iterator[Probe]:
-    """Enter each account and try each bulk read with the smallest call; no report is generated."""
+    """Enter each account and try each operation with the smallest call; no report is generated."""
+    aws = _aws(source)
     try:
         accounts = scopes(source)
     except ReadError as error:
         yield Probe(source.name, error.operation, ok=False, detail=reason_of(error))
         return
     for scope in accounts:
-        role = scope.detail.get("role")
-        entering = "sts:AssumeRole" if role else "sts:GetCallerIdentity"
-        try:
-            account = Account(_aws(source), scope.name, role, "doctor")
-        except ReadError as error:
-            yield Probe(scope.name, entering, ok=False, detail=reason_of(error))
-            continue
-        yield Probe(scope.name, entering, ok=True, detail=account.caller)
-        for operation, question in _QUESTIONS:
-            yield _try(account, operation, question)
-
-
-_QUESTIONS: tuple[tuple[str, Callable[[IAMClient], object]], ...] = (
-    (SUMMARY, lambda iam: iam.get_account_summary()),
-    (REPORT, lambda iam: iam.get_credential_report()),
-    (AUTHORIZATION, lambda iam: iam.get_account_authorization_details(MaxItems=1)),
-)
-
-
-def _try(account: Account, operation: str, question: Callable[[IAMClient], object]) -> Probe:
-    try:
-        account.ask(operation, question)
-    except NotYetError:
-        return Probe(account.number, operation, ok=True, detail="allowed; no current report, a run has one written")
-    except ReadError as error:
-        return Probe(account.number, operation, ok=False, detail=f"{reason_of(error)}; {account.caller} needs {operation}")
-    return Probe(account.number, operation, ok=True, detail=account.caller)
+        yield from probes(aws, scope)
 
 
 def _aws(source: Source) -> AwsSource:

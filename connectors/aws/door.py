@@ -1,54 +1,32 @@
-"""The way into an AWS account: one shared session, the right account or none, and errors in our words."""
+"""The way into an AWS account: the right account or none, and its session renewed while a long reading lasts."""
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore import xform_name
+from botocore.exceptions import EndpointConnectionError
 
+from connectors.aws.sdk import ExpiredError, NotOfferedError, client, offered, partition_of, sts, told
 from countersign.errors import ReadError, ScopeDeniedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from mypy_boto3_iam import IAMClient
-    from mypy_boto3_sts import STSClient
 
+    from connectors.aws.listing import Item, Listing
     from countersign.programme import AwsSource
+    from countersign.reading import Scope
 
 Answer = TypeVar("Answer")
 
 SESSION_SECONDS = 900
 """How long an assumed role lasts; a longer read assumes it again."""
-_DENIED = frozenset(
-    {"AccessDenied", "AccessDeniedException", "UnauthorizedAccess", "InvalidClientTokenId", "UnrecognizedClientException", "OptInRequired"}
-)
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
-_DEFAULT_REGION = "us-east-1"
-_lock = threading.Lock()
-
-
-class GoneError(ReadError):
-    """What was asked about no longer exists."""
-
-
-class NotYetError(ReadError):
-    """The credential report has not been written yet."""
-
-
-_SESSION = re.compile(r"/countersign-[\w+=,.@-]+")
-_KINDS: Mapping[str, type[ReadError]] = {
-    "NoSuchEntity": GoneError,
-    "ReportInProgress": NotYetError,
-    "ReportNotPresent": NotYetError,
-    "ReportExpired": NotYetError,
-}
+ORGANIZATION = "organization"
+"""Key of a scope's detail: the account that manages the organisation in which the scope was found."""
 
 
 class Account:
@@ -56,51 +34,75 @@ class Account:
 
     def __init__(self, source: AwsSource, number: str, role: str | None, run: str) -> None:
         """Enter the account; raises ScopeDeniedError when it is refused or another account answers, else ReadError."""
-        self._source = source
+        self.source = source
         self.number = number
         self._role = role
         self._session_name = re.sub(r"[^\w+=,.@-]", "-", f"countersign-{run}", flags=re.ASCII)[:64]
+        self._clients: dict[tuple[str, str | None, bool], Any] = {}
         self.caller = ""
         """ARN of who asks, by STS's word."""
-        self._iam = self._enter()
+        self._credentials = self._enter()
 
     def ask(self, operation: str, question: Callable[[IAMClient], Answer]) -> Answer:
         """Put one question to IAM; raises ScopeDeniedError, GoneError or ReadError, naming the operation.
 
         An assumed role that ran out is assumed again, once.
         """
-        try:
-            return question(self._iam)
-        except ClientError as error:
-            if self._role is None or _code(error) not in _EXPIRED:
-                raise failure(operation, error) from error
-        except BotoCoreError as error:
-            raise failure(operation, error) from error
-        self._iam = self._enter()
-        try:
-            return question(self._iam)
-        except (ClientError, BotoCoreError) as error:
-            raise failure(operation, error) from error
+        return self._renewing(operation, lambda: question(self._client("iam", None, patient=True)))
 
-    def _enter(self) -> IAMClient:
-        if self._role is None:
-            self.caller = caller(self._source)
-            self._check("the credentials of this process belong")
-            return _iam(self._source)
-        parameters = {"ExternalId": self._source.external_id} if self._source.external_id else {}
+    def call(self, listing: Listing, parameters: Item, *, region: str | None = None) -> Item:
+        """Put any question and give the answer as it was parsed, which may be anything. Region None: the source's first.
+
+        Raises as `ask` does, and NotOfferedError where the service is not in the region.
+        """
+
+        def question() -> Item:
+            client = self._client(listing.service, region, patient=listing.patient)
+            return cast("Item", getattr(client, xform_name(listing.action))(**parameters))
+
         try:
-            answer = sts(self._source).assume_role(
-                RoleArn=self._role,
+            return self._renewing(listing.operation, question)
+        except ReadError as error:
+            nobody = isinstance(error.__cause__, EndpointConnectionError)
+            if nobody and region is not None and self.source.endpoint is None and not offered(listing.service, region):
+                raise NotOfferedError(listing.operation, f"there is no {listing.service} in {region}") from error
+            raise
+
+    def _renewing(self, operation: str, question: Callable[[], Answer]) -> Answer:
+        try:
+            return told(operation, question)
+        except ExpiredError:
+            if self._role is None:
+                raise
+        self._credentials = self._enter()
+        return told(operation, question)
+
+    def _client(self, service: str, region: str | None, *, patient: bool) -> Any:  # noqa: ANN401 -- made from the service's model
+        key = service, region, patient
+        if key not in self._clients:
+            self._clients[key] = client(self.source, service, region, self._credentials, patient=patient)
+        return self._clients[key]
+
+    def _enter(self) -> Mapping[str, str] | None:
+        self._clients.clear()
+        role = self._role
+        if role is None:
+            self.caller = caller(self.source)
+            self._check("the credentials of this process belong")
+            return None
+        parameters = {"ExternalId": self.source.external_id} if self.source.external_id else {}
+        answer = told(
+            "sts:AssumeRole",
+            lambda: sts(self.source).assume_role(
+                RoleArn=role,
                 RoleSessionName=self._session_name,
                 DurationSeconds=SESSION_SECONDS,
                 **parameters,  # type: ignore[arg-type] # an optional parameter that STS does not accept as None
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise failure("sts:AssumeRole", error) from error
+            ),
+        )
         self.caller = answer["AssumedRoleUser"]["Arn"]
-        self._check(f"{self._role} belongs")
-        given = answer["Credentials"]
-        return _iam(self._source, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        self._check(f"{role} belongs")
+        return cast("Mapping[str, str]", answer["Credentials"])
 
     def _check(self, whose: str) -> None:
         actual = account_of(self.caller)
@@ -112,12 +114,24 @@ class Account:
             raise ScopeDeniedError(operation, message)
 
 
+def enter(source: AwsSource, scope: Scope, run: str) -> Account:
+    """Enter a scope's account with its role.
+
+    In an organisation, the account that the credentials at hand belong to is read with these where its role refuses:
+    a management account often has no such role. Raises as `Account` does, with the role's refusal.
+    """
+    role = scope.detail.get("role")
+    try:
+        return Account(source, scope.name, role, run)
+    except ScopeDeniedError:
+        if role is None or ORGANIZATION not in scope.detail or account_of(caller(source)) != scope.name:
+            raise
+    return Account(source, scope.name, None, run)
+
+
 def caller(source: AwsSource) -> str:
     """Give the ARN behind the process's own credentials; raises ScopeDeniedError or ReadError."""
-    try:
-        return sts(source).get_caller_identity()["Arn"]
-    except (ClientError, BotoCoreError) as error:
-        raise failure("sts:GetCallerIdentity", error) from error
+    return told("sts:GetCallerIdentity", lambda: sts(source).get_caller_identity()["Arn"])
 
 
 def account_of(arn: str) -> str:
@@ -132,67 +146,4 @@ def role_arn(source: AwsSource, account: str) -> str | None:
     """
     if source.role is None or source.role.startswith("arn:"):
         return source.role and source.role.replace("{account}", account)
-    partition = session().get_partition_for_region(_region(source))
-    return f"arn:{partition}:iam::{account}:role/{source.role.removeprefix('/')}"
-
-
-@cache
-def session() -> boto3.Session:
-    """Give the process's one session: one per account would cost three times the time and memory."""
-    with _lock:
-        return boto3.Session()
-
-
-def sts(source: AwsSource) -> STSClient:
-    """Make an STS client with the process's own credentials, at the regional endpoint."""
-    shared = session()
-    with _lock:  # making clients is not thread-safe, using them is
-        return shared.client("sts", region_name=_region(source), endpoint_url=source.endpoint, config=_config())
-
-
-def failure(operation: str, error: Exception) -> ReadError:
-    """Put an error of the SDK in our words: ScopeDeniedError for a refusal, GoneError for a missing subject, else ReadError."""
-    if isinstance(error, ClientError):
-        detail = error.response.get("Error", {})
-        # Our session is named after the run: left in, an unchanged refusal would read as a new one every night.
-        told = _SESSION.sub("/countersign", detail.get("Message", ""))
-        message = f"{detail.get('Code', 'error')}: {told}".rstrip(": ")
-        if _code(error) in _DENIED:
-            return ScopeDeniedError(operation, message)
-        return _KINDS.get(_code(error), ReadError)(operation, message)
-    return ReadError(operation, str(error))
-
-
-def reason_of(error: ReadError) -> str:
-    """Give the provider's words without the operation in front."""
-    return error.message.removeprefix(f"{error.operation}: ")
-
-
-def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "")
-
-
-def _iam(source: AwsSource, key: str | None = None, secret: str | None = None, token: str | None = None) -> IAMClient:
-    shared = session()
-    with _lock:
-        return shared.client(
-            "iam",
-            region_name=_region(source),
-            endpoint_url=source.endpoint,
-            config=_config(),
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-        )
-
-
-def _region(source: AwsSource) -> str:
-    return source.regions[0] if source.regions else session().region_name or _DEFAULT_REGION
-
-
-def _config() -> Config:
-    # Config wins over the environment inside botocore, so the standard variable has to be read here to count.
-    attempts = os.environ.get("AWS_MAX_ATTEMPTS", "")
-    if attempts.isdecimal() and int(attempts) > 0:
-        return Config(retries={"mode": "adaptive", "total_max_attempts": int(attempts)})
-    return Config(retries={"mode": "adaptive", "max_attempts": 8})
+    return f"arn:{partition_of(source)}:iam::{account}:role/{source.role.removeprefix('/')}"

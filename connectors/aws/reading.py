@@ -1,38 +1,49 @@
-"""Reads one account in as few calls as there are pages, plus one per user whose keys' ids are needed."""
+"""Reads one account: what all turns on in as few calls as there are pages, then what else it holds and lets in."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from connectors.aws.door import GoneError, NotYetError, reason_of
-from connectors.aws.seen import authorization_items, key_items, report_item
-from connectors.aws.tally import Tally
-from countersign.aws_documents import ROOT, AccountRecords, ListedKey, Reading, ReportKey, ReportRow, Use, pair, report_row, report_table
-from countersign.aws_documents.report import NEVER_USED
-from countersign.clock import stamp
-from countersign.errors import ReadError, ScopeDeniedError
-from countersign.identity import Identity, Observation, Provenance, Record
-from countersign.reading import KeyRow
+from connectors.aws.analyzer import Sharing
+from connectors.aws.anywhere import Anywhere
+from connectors.aws.creators import Creators
+from connectors.aws.federation import delegation_requests, providers
+from connectors.aws.holdings import holdings
+from connectors.aws.kept import Kept
+from connectors.aws.keys import KEY_USE, KEYS, KeyIds
+from connectors.aws.organization import account_tags, is_management, management, name_of
+from connectors.aws.sdk import NotYetError, reason_of, worst
+from connectors.aws.seen import authorization_items, report_item
+from connectors.aws.users import UserCredentials
+from connectors.aws.visit import Visit
+from countersign.aws_documents import ROOT, AccountRecords, Reading, ReportRow, report_row, report_table
+from countersign.aws_documents.fields import details, text
+from countersign.errors import ReadError
+from countersign.identity import Grant, Identity, Observation, Provenance, Record, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_iam.type_defs import GetCredentialReportResponseTypeDef
 
     from connectors.aws.door import Account
+    from connectors.aws.tally import Tally
     from countersign.reading import ReadRequest
 
 AUTHORIZATION = "iam:GetAccountAuthorizationDetails"
 REPORT = "iam:GetCredentialReport"
 GENERATE = "iam:GenerateCredentialReport"
 SUMMARY = "iam:GetAccountSummary"
-LIST_KEYS = "iam:ListAccessKeys"
-KEY_USE = "iam:GetAccessKeyLastUsed"
-_REPORT_COVERS = ("user", "password", "access-key")  # of users only the root user is listed nowhere else
+CORE = (SUMMARY, GENERATE, REPORT, AUTHORIZATION, KEYS.operation, KEY_USE)
+"""Operations without which nothing is known of users, roles and keys; the others are asked in addition."""
+_REPORT_COVERS = ("user", "password", "access-key", "signing-certificate")  # of users only the root user is listed nowhere else
+_AUTHORIZATION_COVERS = ("user", "role", "service-specific-credential", "signing-certificate", "ssh-key", "trust-anchor")
+"""What users hold is listed by their names, or not at all while nobody says who they are; whom a trust anchor lets in, roles say."""
+_OTHER_LISTS = ("GroupDetailList", "Policies")
 PAGE = 1000
 """Entries a page: the most that IAM gives."""
 REPORT_LIVES = timedelta(hours=4)
@@ -47,11 +58,16 @@ class AccountReading:
     def __init__(self, account: Account, request: ReadRequest) -> None:
         self._account = account
         self._request = request
-        self._tallies: dict[str, Tally] = {}
-        self._seen: list[Observation] = []
-        """Observations of calls made while records are being built, handed out after each page."""
+        self._visit = Visit(account, request)
+        self._kept = Kept(request.kept, account.number, request.now())
         self._rows: dict[str, ReportRow] = {}
         self._report_at: datetime | None = None
+        self._root_password: bool | None = None
+        self._joined: list[str] = []
+        self._joined_before: list[str] = []
+        """Users by ARN of the last page and of the one before, whose rows have been used."""
+        self._trusting: set[str] = set()
+        """Roles by ARN that let an outside party in."""
 
     def records(self) -> Iterator[Record]:
         """Yield everything about the account.
@@ -60,8 +76,8 @@ class AccountReading:
         """
         self._summarise_and_generate()
         yield from self._report()
-        report = self._tally(REPORT, _REPORT_COVERS)
-        authorization = self._tally(AUTHORIZATION, ("user", "role"))
+        report = self._visit.tally(REPORT, _REPORT_COVERS)
+        authorization = self._visit.tally(AUTHORIZATION, _AUTHORIZATION_COVERS)
         reading = Reading(
             account=self._account.number,
             observed_at=self._request.now(),
@@ -70,30 +86,78 @@ class AccountReading:
             report_reason="" if report.error is None else str(report.error),
             root_password=self._root_password,
         )
-        records = AccountRecords(reading, self._key_ids)
+        keys = KeyIds(self._visit, self._kept, self._report_at)
+        records = AccountRecords(reading, keys.find)
+        users = UserCredentials(self._visit, self._kept)
+        anywhere = Anywhere(self._visit, self._kept)
+        creators = Creators(self._visit, self._kept)
+        users_in_report = sum(row.user != ROOT for row in self._rows.values())
         for page in self._pages(authorization):
-            yield self._observation(AUTHORIZATION, {"MaxItems": PAGE}, authorization.pages, tuple(authorization_items(page)))
+            yield self._visit.observation(AUTHORIZATION, {"MaxItems": PAGE}, authorization.pages, tuple(authorization_items(page)))
+            users.learn(page)
+            anywhere.learn(page)
             try:
-                yield from records.page(page)
+                yield from self._with_depth(records.page(page), users, anywhere, creators)
             except ValueError as error:
                 authorization.fail(ReadError(AUTHORIZATION, f"page {authorization.pages}: {error}"))
-            yield from self._drain()
+            yield from keys.handed_out()
+            yield from self._visit.drain()
+            self._forget_rows()
         if not authorization.pages and authorization.error is not None and report.error is not None:
-            raise _worst(authorization.error, report.error)
-        yield from records.end()
-        self._account_for_the_rest(report, authorization, records.joined)
+            raise worst(authorization.error, report.error)
+        yield from self._with_depth(records.end(), users, anywhere, creators)
+        self._account_for_the_rest(report, authorization, users_in_report - records.joined)
+        yield from self._depth(users, anywhere)
+        yield from self._visit.drain()
+        self._kept.save()
         yield from self._provenance(reading)
-        yield from (tally.coverage(self._request.scope) for tally in self._tallies.values())
+        yield from (tally.coverage(self._request.scope) for tally in self._visit.tallies.values())
+
+    def _with_depth(self, records: Iterable[Record], users: UserCredentials, anywhere: Anywhere, creators: Creators) -> Iterator[Record]:
+        """Pass records on, each with what is known of it from elsewhere."""
+        roles: dict[str, str] = {}
+        for record in records:
+            if isinstance(record, Identity):
+                yield creators.add_to(record)
+                arn = record.aliases[0] if record.aliases else ""
+                row = self._rows.get(arn)
+                if record.name == ROOT and record.native_id == self._account.number:
+                    yield from users.certificates_of_root(record, row)
+                elif record.kind == "user":
+                    yield from users.of(record, row)
+                    self._joined.append(arn)
+                else:
+                    roles = {record.uid: arn}  # a role's trusts come right after it
+                continue
+            if isinstance(record, Grant):
+                anywhere.granted(record)
+            elif isinstance(record, Trust) and record.identity_uid in roles:
+                self._trusting.add(roles[record.identity_uid])
+            yield record
+
+    def _depth(self, users: UserCredentials, anywhere: Anywhere) -> Iterator[Record]:
+        """Yield what is not of users and roles themselves; whatever is refused or fails, the rest is read."""
+        visit = self._visit
+        yield from users.end()
+        yield from providers(visit)
+        yield from delegation_requests(visit)
+        sharing = Sharing(visit)
+        yield from sharing.read()
+        sharing.cross_check(self._trusting)
+        yield from anywhere.read()
+        tags, why = account_tags(visit)
+        yield from holdings(visit, tags, name_of(self._request.scope), why)
+        if is_management(self._request.scope):
+            yield from management(visit)
 
     def _summarise_and_generate(self) -> None:
         """Have the report written, and count users and roles meanwhile."""
-        generate, summary = self._tally(GENERATE), self._tally(SUMMARY)
+        generate, summary = self._visit.tally(GENERATE), self._visit.tally(SUMMARY)
         try:
             self._account.ask(GENERATE, lambda iam: iam.generate_credential_report())
             generate.page(0)
         except ReadError as error:
             generate.fail(error)
-        self._root_password: bool | None = None
         try:
             counts = self._account.ask(SUMMARY, lambda iam: iam.get_account_summary())["SummaryMap"]
         except ReadError as error:
@@ -102,25 +166,26 @@ class AccountReading:
             summary.page(1)
             named = cast("Mapping[str, int]", counts)
             if "Users" in named and "Roles" in named:
-                self._tally(AUTHORIZATION, ("user", "role")).independent_count = named["Users"] + named["Roles"]
+                self._visit.tally(AUTHORIZATION, _AUTHORIZATION_COVERS).independent_count = named["Users"] + named["Roles"]
             if "AccountPasswordPresent" in named:
                 self._root_password = named["AccountPasswordPresent"] > 0
 
     def _report(self) -> Iterator[Observation]:
         """Read the report into `_rows`, yielding it in pages as it was answered."""
-        tally = self._tally(REPORT, _REPORT_COVERS)
+        tally = self._visit.tally(REPORT, _REPORT_COVERS)
         try:
-            answer = self._written_report(REPORT_WAITS if self._tally(GENERATE).error is None else ())
+            answer = self._written_report(REPORT_WAITS if self._visit.tally(GENERATE).error is None else ())
             # IAM gives out no report older than four hours; moto says 2015, and so may others that speak its protocol.
             self._report_at = max(answer["GeneratedTime"].astimezone(UTC), self._request.now() - REPORT_LIVES)
-            table = report_table(answer["Content"].decode("utf-8", "replace").splitlines())
+            # Line by line: the text as a whole, and again as lines, is most of what a large account takes in memory.
+            table = report_table(TextIOWrapper(BytesIO(answer["Content"]), "utf-8", "replace", newline=""))
             while rows := tuple(islice(table, PAGE)):
                 self._rows.update((row.arn, row) for row in map(report_row, rows))
                 tally.page(len(rows))
-                yield self._observation(REPORT, {}, tally.pages, tuple(map(report_item, rows)))
+                yield self._visit.observation(REPORT, {}, tally.pages, tuple(map(report_item, rows)))
         except ReadError as error:
             tally.fail(error)
-        except ValueError as error:
+        except (ValueError, KeyError, AttributeError) as error:
             tally.fail(ReadError(REPORT, f"the report could not be understood: {error}"))
 
     def _written_report(self, waits: Sequence[float]) -> GetCredentialReportResponseTypeDef:
@@ -134,6 +199,7 @@ class AccountReading:
     def _pages(self, tally: Tally) -> Iterator[Mapping[str, object]]:
         """Follow the markers to the end; a failure is kept in the tally and ends the pages."""
         marker: str | None = None
+        before: object = None
         while True:
             try:
                 page = self._account.ask(
@@ -147,72 +213,36 @@ class AccountReading:
             except ReadError as error:
                 tally.fail(error)
                 return
-            tally.page(len(page["UserDetailList"]) + len(page["RoleDetailList"]))
-            yield cast("Mapping[str, object]", page)
-            if not page["IsTruncated"]:
+            answer = cast("Mapping[str, object]", page)
+            arns = [[text(one, "Arn") for one in details(answer, name)] for name in ("UserDetailList", "RoleDetailList", *_OTHER_LISTS)]
+            if arns == before and any(arns):
+                tally.fail(ReadError(AUTHORIZATION, f"page {tally.pages + 1} is the same as the one before"))
+                return
+            before = arns
+            tally.page(len(arns[0]) + len(arns[1]))
+            yield answer
+            if page.get("IsTruncated") is not True:
                 return
             last, marker = marker, page.get("Marker")
             if not marker or marker == last:
                 tally.fail(ReadError(AUTHORIZATION, f"page {tally.pages} promises more and does not say where it starts"))
                 return
 
-    def _key_ids(self, user: Identity, slots: tuple[ReportKey, ...]) -> Sequence[ListedKey] | None:
-        """List a user's keys when one of them is worth the call; None when none is, or the listing failed."""
-        active = [slot for slot in slots if slot.active is not False]
-        rows = (
-            KeyRow(name=user.name, tags=user.tags, created_at=slot.created_at, last_used_at=slot.use.at, several=len(active) > 1)
-            for slot in active
-        )
-        if not any(self._request.needs_id(row) for row in rows):
-            return None
-        tally = self._tally(LIST_KEYS)
-        if isinstance(tally.error, ScopeDeniedError):
-            return None
-        try:
-            answer = self._account.ask(
-                LIST_KEYS, lambda iam: iam.get_paginator("list_access_keys").paginate(UserName=user.name).build_full_result()
-            )
-        except GoneError:
-            return ()  # deleted since its page was answered, and its keys with it
-        except ReadError as error:
-            tally.fail(error)
-            return None
-        listed = tuple(
-            ListedKey(one["AccessKeyId"], one["Status"] == "Active", one["CreateDate"].astimezone(UTC))
-            for one in answer["AccessKeyMetadata"]
-        )
-        tally.page(len(listed))
-        self._seen.append(self._observation(LIST_KEYS, {"UserName": user.name}, 1, key_items(listed)))
-        return [self._with_use(key, slot) for key, slot in pair(slots, listed)]
+    def _forget_rows(self) -> None:
+        """Let go of the rows of the users on the page before the last: a user whom shifting pages give twice is on two in a row."""
+        for arn in self._joined_before:
+            self._rows.pop(arn, None)
+        self._joined_before, self._joined = self._joined, []
 
-    def _with_use(self, key: ListedKey, slot: ReportKey | None) -> ListedKey:
-        if slot is not None:
-            return replace(key, use=slot.use, use_seen_to=self._report_at, use_reason="the credential report gives no use for this key")
-        tally = self._tally(KEY_USE)
-        if isinstance(tally.error, ScopeDeniedError):
-            return replace(key, use_reason=str(tally.error))
-        try:
-            answer = self._account.ask(KEY_USE, lambda iam: iam.get_access_key_last_used(AccessKeyId=key.id))
-        except ReadError as error:
-            tally.fail(error)
-            return replace(key, use_reason=str(error))
-        tally.page(1)
-        used_at = answer["AccessKeyLastUsed"].get("LastUsedDate")
-        use = NEVER_USED if used_at is None else Use(used_at.astimezone(UTC), "known")
-        item = {"AccessKeyId": key.id, "LastUsedDate": None if use.at is None else stamp(use.at)}
-        self._seen.append(self._observation(KEY_USE, {"AccessKeyId": key.id}, 1, (item,)))
-        return replace(key, use=use)
-
-    def _account_for_the_rest(self, report: Tally, authorization: Tally, joined: int) -> None:
+    def _account_for_the_rest(self, report: Tally, authorization: Tally, left: int) -> None:
         """Say what became of report rows that no user was found for."""
         if report.error is not None:
             return
-        left = sum(row.user != ROOT for row in self._rows.values()) - joined
         if authorization.error is None:
-            report.dropped = {"the user no longer exists": left} if left else {}
+            report.dropped = {"the user no longer exists": left} if left > 0 else {}
         else:
             reason = f"no immutable id without {AUTHORIZATION}"
-            report.dropped = {reason: left} if left else {}
+            report.dropped = {reason: left} if left > 0 else {}
             report.gap = f"passwords and keys of users that {AUTHORIZATION} did not give were left out: {reason_of(authorization.error)}"
 
     def _provenance(self, reading: Reading) -> Iterator[Provenance]:
@@ -221,37 +251,15 @@ class AccountReading:
         if generated is not None:
             said += [("user", name, REPORT, generated) for name in ("track", "console", "mfa", "last_active_at")]
             said += [(kind, "*", REPORT, generated) for kind in ("password", "access-key")]
-        keys = self._tallies.get(LIST_KEYS)
+        tallies = self._visit.tallies
+        keys = tallies.get(KEYS.operation)
         if keys is not None and keys.pages:
-            said += [("access-key", name, LIST_KEYS, keys.finished) for name in ("created_at", "enabled")]
+            said += [("access-key", name, KEYS.operation, keys.finished) for name in ("created_at", "enabled")]
+        said += [
+            (kind, "*", tally.operation, tally.finished)
+            for tally in tallies.values()
+            for kind in tally.covers[:1]  # to the others it only leads
+            if tally.pages and tally.operation not in (AUTHORIZATION, REPORT)
+        ]
         for kind, name, call, at in said:
             yield Provenance(provider="aws", scope=reading.account, kind=kind, field=name, call=call, at=at)
-
-    def _tally(self, operation: str, covers: tuple[str, ...] = ()) -> Tally:
-        if operation not in self._tallies:
-            self._tallies[operation] = Tally(operation, covers, self._request.now)
-        return self._tallies[operation]
-
-    def _observation(
-        self, operation: str, parameters: Mapping[str, object], page: int, items: tuple[Mapping[str, object], ...]
-    ) -> Observation:
-        return Observation(
-            source=self._request.source.name,
-            scope=self._request.scope.name,
-            operation=operation,
-            parameters=parameters,
-            page=page,
-            at=self._request.now(),
-            caller=self._account.caller,
-            items=items,
-        )
-
-    def _drain(self) -> Iterator[Observation]:
-        seen, self._seen = self._seen, []
-        yield from seen
-
-
-def _worst(first: ReadError, second: ReadError) -> ReadError:
-    """Join two failures into one; it is a refusal only when both are, since trying again helps against the other kind."""
-    refused = isinstance(first, ScopeDeniedError) and isinstance(second, ScopeDeniedError)
-    return (ScopeDeniedError if refused else ReadError)(first.operation, f"{reason_of(first)}; {second.message}")

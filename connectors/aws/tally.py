@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connectors.aws.door import reason_of
+from connectors.aws.sdk import reason_of
 from countersign.errors import ReadError, ScopeDeniedError
 from countersign.identity import Coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from countersign.identity import CoverageState
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """How one operation is going."""
+    """How one operation is going, in all the regions where it is asked."""
 
     operation: str
     covers: tuple[str, ...]
@@ -27,10 +27,15 @@ class Tally:
     pages: int = 0
     rows: int = 0
     error: ReadError | None = None
-    """The first failure; what was answered before it was kept."""
+    """The first failure of each region; what was answered before it was kept."""
     gap: str | None = None
     """Why rows that were answered could not all be kept."""
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    remark: str | None = None
+    """What there is to say of an operation of which nothing is missing."""
+    failures: int = 0
+    spent: float = 0.0
+    """Seconds of waiting for answers."""
+    dropped: dict[str, int] = field(default_factory=dict)
     independent_count: int | None = None
     started: datetime = field(init=False)
     finished: datetime = field(init=False)
@@ -44,10 +49,25 @@ class Tally:
         self.rows += rows
         self.finished = self.now()
 
-    def fail(self, error: ReadError) -> None:
-        """Keep the first failure."""
-        self.error = self.error or error
+    def fail(self, error: ReadError, region: str | None = None) -> None:
+        """Keep the first failure; where a region is named, the first of each."""
+        self.failures += 1
+        placed = error if region is None else type(error)(self.operation, f"{region}: {reason_of(error)}")
+        if self.error is None:
+            self.error = placed
+        elif region is not None:
+            both = self.refused and isinstance(error, ScopeDeniedError)
+            self.error = (ScopeDeniedError if both else ReadError)(self.operation, f"{reason_of(self.error)}; {reason_of(placed)}")
         self.finished = self.now()
+
+    def drop(self, reason: str, rows: int = 1) -> None:
+        """Count rows that were answered and cannot be kept."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + rows
+
+    @property
+    def refused(self) -> bool:
+        """Whether there is no use in asking again."""
+        return isinstance(self.error, ScopeDeniedError)
 
     @property
     def state(self) -> CoverageState:
@@ -56,7 +76,7 @@ class Tally:
             return "partial" if self.gap else "complete"
         if self.pages:
             return "partial"
-        return "denied" if isinstance(self.error, ScopeDeniedError) else "failed"
+        return "denied" if self.refused else "failed"
 
     def coverage(self, scope: Scope) -> Coverage:
         """Turn the counts into a coverage row."""
@@ -71,7 +91,7 @@ class Tally:
             rows=self.rows,
             dropped=self.dropped,
             independent_count=self.independent_count,
-            error=self.gap if self.error is None else reason_of(self.error),
+            error=self.gap or self.remark if self.error is None else reason_of(self.error),
             started=self.started,
             finished=self.finished,
         )

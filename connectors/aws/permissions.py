@@ -1,0 +1,140 @@
+"""What reading AWS may call and what revoking would take, as an administrator installs them: in two roles, kept apart."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_ACCOUNT = (
+    "access-analyzer:ListAnalyzers",
+    "access-analyzer:ListFindings",
+    "cloudtrail:LookupEvents",
+    "iam:GenerateCredentialReport",
+    "iam:GetAccessKeyLastUsed",
+    "iam:GetAccountAuthorizationDetails",
+    "iam:GetAccountSummary",
+    "iam:GetCredentialReport",
+    "iam:GetOpenIDConnectProvider",
+    "iam:ListAccessKeys",
+    "iam:ListDelegationRequests",
+    "iam:ListOpenIDConnectProviders",
+    "iam:ListSAMLProviders",
+    "iam:ListSSHPublicKeys",
+    "iam:ListServerCertificates",
+    "iam:ListServiceSpecificCredentials",
+    "iam:ListSigningCertificates",
+    "rolesanywhere:GetSubject",
+    "rolesanywhere:ListProfiles",
+    "rolesanywhere:ListSubjects",
+    "rolesanywhere:ListTrustAnchors",
+    "secretsmanager:ListSecrets",
+)
+_MANAGEMENT = (
+    "organizations:ListAccounts",
+    "organizations:ListDelegatedAdministrators",
+    "organizations:ListDelegatedServicesForAccount",
+    "organizations:ListOutboundResponsibilityTransfers",
+    "organizations:ListTagsForResource",
+)
+_ENTERING = ("sts:AssumeRole", "sts:GetCallerIdentity")
+PERMISSIONS: tuple[str, ...] = tuple(sorted((*_ACCOUNT, *_MANAGEMENT, *_ENTERING)))
+REVOKE_PERMISSIONS: tuple[str, ...] = (
+    "access-analyzer:ListFindings",
+    "access-analyzer:StartResourceScan",
+    "iam:AddClientIDToOpenIDConnectProvider",
+    "iam:AttachUserPolicy",
+    "iam:DeactivateMFADevice",
+    "iam:DeleteAccessKey",
+    "iam:DeleteLoginProfile",
+    "iam:DeleteOpenIDConnectProvider",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:DeleteSAMLProvider",
+    "iam:DeleteSSHPublicKey",
+    "iam:DeleteServerCertificate",
+    "iam:DeleteServiceSpecificCredential",
+    "iam:DeleteSigningCertificate",
+    "iam:DeleteUser",
+    "iam:DeleteUserPermissionsBoundary",
+    "iam:DeleteUserPolicy",
+    "iam:DetachRolePolicy",
+    "iam:DetachUserPolicy",
+    "iam:GetOpenIDConnectProvider",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:GetUser",
+    "iam:ListAccessKeys",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListAttachedUserPolicies",
+    "iam:ListDelegationRequests",
+    "iam:ListGroupsForUser",
+    "iam:ListMFADevices",
+    "iam:ListRolePolicies",
+    "iam:ListSSHPublicKeys",
+    "iam:ListServiceSpecificCredentials",
+    "iam:ListSigningCertificates",
+    "iam:ListUserPolicies",
+    "iam:PutRolePolicy",
+    "iam:PutUserPermissionsBoundary",
+    "iam:RejectDelegationRequest",
+    "iam:RemoveClientIDFromOpenIDConnectProvider",
+    "iam:RemoveUserFromGroup",
+    "iam:UpdateAccessKey",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateSSHPublicKey",
+    "iam:UpdateServiceSpecificCredential",
+    "iam:UpdateSigningCertificate",
+    "organizations:DeregisterDelegatedAdministrator",
+    "organizations:ListOutboundResponsibilityTransfers",
+    "organizations:TerminateResponsibilityTransfer",
+    "rolesanywhere:DeleteProfile",
+    "rolesanywhere:DeleteTrustAnchor",
+    "rolesanywhere:DisableProfile",
+    "rolesanywhere:DisableTrustAnchor",
+    "rolesanywhere:EnableProfile",
+    "rolesanywhere:EnableTrustAnchor",
+    "rolesanywhere:GetProfile",
+    "rolesanywhere:GetTrustAnchor",
+    "rolesanywhere:ImportCrl",
+    "secretsmanager:DeleteSecret",
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:PutResourcePolicy",
+    "secretsmanager:RestoreSecret",
+    "secretsmanager:RotateSecret",
+)
+VALUES = ("secretsmanager:BatchGetSecretValue", "secretsmanager:GetSecretValue")
+"""Denied outright: whatever else the reading role is given, it never sees a secret."""
+
+
+def permission_files() -> Mapping[str, str]:
+    """Give the policies of the two roles and the trust policy that both take, by file name.
+
+    `<account>` and `<external id>` in trust.json are the customer's to fill in. The caller's own permission to assume the role
+    and the reads of the organisation are in read-management.json.
+    """
+    assume = _allow("EnterAccounts", ("sts:AssumeRole",), "arn:aws:iam::*:role/CountersignInventory")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::<account>:root"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:ExternalId": "<external id>"}},
+    }
+    return {
+        "read.json": _policy(_allow("Read", _ACCOUNT), {"Sid": "NeverValues", "Effect": "Deny", "Action": list(VALUES), "Resource": "*"}),
+        "read-management.json": _policy(_allow("ReadOrganization", _MANAGEMENT), assume),
+        "revoke.json": _policy(
+            _allow("Revoke", REVOKE_PERMISSIONS), {"Sid": "NeverValues", "Effect": "Deny", "Action": list(VALUES), "Resource": "*"}
+        ),
+        "trust.json": _policy(trust),
+    }
+
+
+def _allow(sid: str, actions: Iterable[str], resource: str = "*") -> Mapping[str, object]:
+    return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": resource}
+
+
+def _policy(*statements: Mapping[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=2) + "\n"
