@@ -77,12 +77,12 @@ _BROKEN = {
     ),
     "expiry-declared": ("corvid-support", CORVID_TENANT),
     "rotation-age": (
-        "corvid-deploy", "corvid-legacy-sync", "legacy-ftp", "corvid-lab", "northwind-prod", "Corvid Provisioning", "Corvid Import Nordic",
-        "Timesheets", _ETL, _SYNC, _STOCK, "northwind-edge",
+        "corvid-deploy", "corvid-legacy-sync", "legacy-ftp", "corvid-lab", "corvid/sftp", "Corvid Provisioning", "Corvid Import Nordic",
+        "Timesheets", _ETL, _SYNC, _STOCK, "Maps on the shop's pages",
     ),
     "credential-expiry": ("corvid-batch", _ETL, _SYNC),
-    "expired-but-enabled": ("Corvid Provisioning", "Timesheets", _ETL, "legacy-ftp", "northwind-prod"),
-    "overlap-too-long": ("corvid-legacy-sync", "Corvid Provisioning", _ETL),
+    "expired-but-enabled": ("Corvid Provisioning", "Timesheets", _ETL, "legacy-ftp", "old-shop.northwind.example"),
+    "overlap-too-long": ("corvid-legacy-sync", _ETL),
     "inactive": (
         "corvid-report", "corvid-admin", "legacy-ftp", "corvid-lab", "CN=corvid-batch-07", "Corvid Insight", "lena@brightpath.example",
         "Payroll Sync", _POC, _SYNC, _FORECAST,
