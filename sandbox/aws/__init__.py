@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
@@ -55,6 +56,12 @@ CALLER_USER = "countersign-runner"
 _running: list[SandboxAws] = []
 
 
+@cache
+def _session() -> boto3.Session:
+    """Give the session that seeds: a new one for each sandbox would read the services' models again each time."""
+    return boto3.Session(CALLER_KEY, "sandbox", region_name=REGION)
+
+
 class SandboxAws:
     """An AWS of any number of accounts on 127.0.0.1; one at a time in a process, since moto's state is the process's.
 
@@ -80,7 +87,6 @@ class SandboxAws:
         self._stack = ExitStack()
         self.estate = Estate()
         self._accounts: dict[str, SandboxAccount] = {}
-        self._session = boto3.Session(CALLER_KEY, "sandbox", region_name=REGION)
         self.endpoint = ""
         """Address of every service, such as `http://127.0.0.1:4566`; empty before the start."""
 
@@ -196,7 +202,7 @@ class SandboxAws:
         self.estate.expired |= {role.access_key_id for role in sts_backends[account]["aws"].assumed_roles}
 
     def _client(self, number: str) -> IAMClient:
-        client = self._session.client("iam", endpoint_url=self.endpoint, config=Config(retries={"total_max_attempts": 1}))
+        client = _session().client("iam", endpoint_url=self.endpoint, config=Config(retries={"total_max_attempts": 1}))
 
         def act_in_account(request: AWSRequest, **_: object) -> None:
             request.headers[HANDS] = number
