@@ -47,7 +47,7 @@ check: $(READY) ## Lint, types, import rules, unused dependencies
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 
-bench: $(READY) ## Measure against the goals (five to ten minutes); choose with BENCH="aws judge"
+bench: $(READY) ## Measure against the goals (fifteen to twenty minutes); choose with BENCH="aws judge"
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 docs: $(READY) ## Write what is made from the program: pages of the controls and privileges, deployments/permissions/, the help in README.md

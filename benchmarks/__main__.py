@@ -13,7 +13,7 @@ from benchmarks.goals import GOALS
 from benchmarks.meter import BrokenError
 
 if TYPE_CHECKING:
-    from benchmarks.goals import Line
+    from benchmarks.line import Line
 
 
 def main() -> int:

@@ -1,19 +1,25 @@
-"""Answers IAM's and STS's real wire format from a generated account, as fast as it can; runs as a process of its own."""
+"""Answers the real wire formats of IAM, STS and five services more from generated accounts, as fast as it can; a process of its own."""
 
 from __future__ import annotations
 
 import argparse
 import base64
 import json
+import re
 import sys
 import threading
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
+from benchmarks.bucket import Bucket, Calls
+from benchmarks.depth import Depth, written_as_json, written_as_xml
 from benchmarks.estate import ADMIN, AS_OF, DAY, HARMLESS, PARTNER_ACCOUNT, Role, User, roles, users
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PAGE = 1000
 _HEADER = (
@@ -25,6 +31,15 @@ _HEADER = (
 USER_AGE = 400
 PASSWORD_AGE = 30
 ROOT_CREATED = datetime(2019, 3, 4, 10, tzinfo=UTC)
+TOO_OLD = 90
+"""Days of a key's life after which it is too old by every policy of the benchmarks' programme."""
+_SESSION = "ASIA"
+_SIGNED = re.compile(r"Credential=(?P<key>[^/]+)/\d+/[^/]+/(?P<service>[^/]+)/")
+_PATHS = {
+    "access-analyzer": {"/analyzer": "ListAnalyzers", "/finding": "ListFindings"},
+    "rolesanywhere": {"/trustanchors": "ListTrustAnchors", "/profiles": "ListProfiles", "/subjects": "ListSubjects"},
+}
+"""Operations of the services that go by path, by the name their requests are signed for."""
 
 
 def trust_policy(role: Role) -> dict[str, object]:
@@ -46,33 +61,58 @@ def document(policy: str) -> dict[str, object]:
 class Account:
     """The answers of one account, written once."""
 
-    def __init__(self, number: str, count: int) -> None:
+    def __init__(self, number: str, count: int, first: int = 0) -> None:
         self.number = number
-        self.keys = {user.name: self._key_list(user) for user in users(0, count)}
-        members = [("UserDetailList", self._user(user)) for user in users(0, count)]
-        members += [("RoleDetailList", self._role(role)) for role in roles(0, count)]
+        self._first, self._count = first, count
+        self._depth = Depth(number, count, first)
+        self.rotate(0)
+        members = [("UserDetailList", self._user(user)) for user in users(first, count)]
+        members += [("RoleDetailList", self._role(role)) for role in roles(first, count)]
         members += [("Policies", self._policy(arn)) for arn in (ADMIN, HARMLESS)]
         self.pages = [self._page(members, start) for start in range(0, len(members), PAGE)]
-        self.report = self._answer("GetCredentialReport", self._report(count))
-        counts = {"Users": count, "Roles": sum(1 for _ in roles(0, count)), "AccountPasswordPresent": 1, "AccountMFAEnabled": 1}
+        counts = {"Users": count, "Roles": sum(1 for _ in roles(first, count)), "AccountPasswordPresent": 1, "AccountMFAEnabled": 1}
         entries = "".join(f"<entry><key>{name}</key><value>{value}</value></entry>" for name, value in counts.items())
         self.summary = self._answer("GetAccountSummary", f"<SummaryMap>{entries}</SummaryMap>")
         self.generated = self._answer("GenerateCredentialReport", "<State>COMPLETE</State>")
         who = f"<Arn>arn:aws:iam::{number}:user/bench</Arn><UserId>AIDABENCH</UserId><Account>{number}</Account>"
         self.caller = self._answer("GetCallerIdentity", who, "https://sts.amazonaws.com/doc/2011-06-15/")
 
-    def answer(self, question: dict[str, str]) -> bytes | None:
+    def rotate(self, many: int) -> None:
+        """Have the first key of the first so many users whose key is too old made a day earlier, as the report says too."""
+        members = list(users(self._first, self._count))
+        for user in [user for user in members if user.keys[0].age > TOO_OLD][:many]:
+            user.keys[0].age += 1
+        self.keys = {user.name: self._key_list(user) for user in members}
+        self.report = self._answer("GetCredentialReport", self._report(members))
+
+    def answer(self, service: str, action: str, question: dict[str, str]) -> bytes | None:
         """Return the answer to a call; None when there is none."""
-        action = question.get("Action", "")
         if action == "GetAccountAuthorizationDetails":
             return self.pages[int(question.get("Marker", "0"))]
         if action == "ListAccessKeys":
             return self.keys.get(question.get("UserName", ""))
+        if action == "AssumeRole":
+            return self._session(question["RoleArn"])
         fixed = {
             "GetCredentialReport": self.report, "GetAccountSummary": self.summary, "GenerateCredentialReport": self.generated,
             "GetCallerIdentity": self.caller,
         }  # fmt: skip
-        return fixed.get(action)
+        if action in fixed:
+            return fixed[action]
+        told = self._depth.answer(action, question)
+        if told is None:
+            return None
+        return self._answer(action, written_as_xml(told)) if service == "iam" else written_as_json(told, iso=service in _PATHS)
+
+    def _session(self, role: str) -> bytes:
+        """Give credentials whose key bears the number of the account that the role is in."""
+        number = role.split(":")[4]
+        who = f"<Arn>arn:aws:sts::{number}:assumed-role/{role.rpartition('/')[2]}/bench</Arn><AssumedRoleId>AROABENCH:bench</AssumedRoleId>"
+        key = f"<AccessKeyId>{_SESSION}{number}0000</AccessKeyId><SecretAccessKey>stub</SecretAccessKey><SessionToken>stub</SessionToken>"
+        credentials = f"<Credentials>{key}<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>"
+        return self._answer(
+            "AssumeRole", f"<AssumedRoleUser>{who}</AssumedRoleUser>{credentials}", "https://sts.amazonaws.com/doc/2011-06-15/"
+        )
 
     def _answer(self, action: str, inner: str, namespace: str = "https://iam.amazonaws.com/doc/2010-05-08/") -> bytes:
         meta = "<ResponseMetadata><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ResponseMetadata>"
@@ -125,13 +165,13 @@ class Account:
         )
         return self._answer("ListAccessKeys", f"<AccessKeyMetadata>{members}</AccessKeyMetadata><IsTruncated>false</IsTruncated>")
 
-    def _report(self, count: int) -> str:
+    def _report(self, members: list[User]) -> str:
         none = "false,N/A,N/A,N/A,N/A"
         root = (
             f"<root_account>,arn:aws:iam::{self.number}:root,{_cell(ROOT_CREATED)},not_supported,{_cell(AS_OF - DAY)},not_supported,"
             f"not_supported,true,{none},{none},false,N/A,false,N/A"
         )
-        text = "\n".join([_HEADER, root, *(self._row(user) for user in users(0, count))]) + "\n"
+        text = "\n".join([_HEADER, root, *(self._row(user) for user in members)]) + "\n"
         content = base64.b64encode(text.encode()).decode()
         return f"<Content>{content}</Content><ReportFormat>text/csv</ReportFormat><GeneratedTime>{_stamp(AS_OF)}</GeneratedTime>"
 
@@ -149,92 +189,109 @@ class Account:
         return f"arn:aws:iam::{self.number}:user/{user.name}"
 
 
-class Bucket:
-    """So many answers a second, with room for one second's worth; a rate of 0 lets everything through."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._left = rate
-        self._at = time.monotonic()
-        self._lock = threading.Lock()
-
-    def take(self) -> bool:
-        """Whether one more may be answered now."""
-        if not self._rate:
-            return True
-        with self._lock:
-            now = time.monotonic()
-            self._left = min(self._rate, self._left + (now - self._at) * self._rate)
-            self._at = now
-            if self._left < 1:
-                return False
-            self._left -= 1
-            return True
-
-
 _THROTTLED = b"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"
 _UNKNOWN = b"<ErrorResponse><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>unknown</Message></Error></ErrorResponse>"
+_JSON_THROTTLED = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+_JSON_UNKNOWN = b'{"__type": "ResourceNotFoundException", "message": "unknown"}'
 
 
-def serve(account: Account, *, port: int, latency: float, rate: float) -> ThreadingHTTPServer:
-    """Make the server; `latency` in seconds is added to each answer, `rate` is answers a second (0: no limit).
+class Server(ThreadingHTTPServer):
+    """Answers for some accounts, to many connections at once.
 
-    `GET /` gives the calls by action, the bytes of answers and the throttled calls since the last time it was asked.
+    Who asks is told by the key: that of a session bears its account's number, any other is the first account's. `GET /` gives the
+    calls by action, the bytes of answers and the throttled calls since the last time it was asked; `PUT /` rotates so many keys.
     """
-    calls: Counter[str] = Counter()
-    bucket = Bucket(rate)
-    lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    daemon_threads = True
+    request_queue_size = 256
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            question = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-            if latency:
-                time.sleep(latency)
-            if not bucket.take():
-                self._send(400, _THROTTLED, "throttled")
-                return
-            content = account.answer(question)
-            self._send(404 if content is None else 200, _UNKNOWN if content is None else content, question.get("Action", "?"))
+    def __init__(self, accounts: Mapping[str, Account], *, port: int, latency: float, rate: float) -> None:
+        """Take seconds to add to each answer, and how many answers a second an account gets (0: no limit)."""
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.accounts = accounts
+        self.latency = latency
+        self.calls = Calls()
+        self._buckets = {number: Bucket(rate) for number in accounts}
+        self._first = next(iter(accounts))
 
-        def do_GET(self) -> None:
-            with lock:
-                content = json.dumps(calls).encode()
-                calls.clear()
-            self._send(200, content, None)
+    def answer(self, key: str, service: str, action: str, question: dict[str, str]) -> tuple[int, bytes, str]:
+        """Give status and body of the answer to a call, and the name to count it by."""
+        number = key[4:16] if key.startswith(_SESSION) else self._first
+        xml = service in {"iam", "sts"}
+        if not self._buckets[number].take():
+            return 400, _THROTTLED if xml else _JSON_THROTTLED, "throttled"
+        answer = self.accounts[number].answer(service, action, question)
+        name = f"{service}:{action}"
+        return (404, _UNKNOWN if xml else _JSON_UNKNOWN, name) if answer is None else (200, answer, name)
 
-        def _send(self, status: int, content: bytes, count_as: str | None) -> None:
-            if count_as is not None:
-                with lock:
-                    calls[count_as] += 1
-                    calls["bytes"] += len(content)
-            self.send_response(status)
-            self.send_header("Content-Type", "text/xml")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
 
-        def log_message(self, *_values: object) -> None:
-            """Say nothing."""
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    return server
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        signed = _SIGNED.search(self.headers.get("Authorization", ""))
+        if signed is None:
+            self._send(403, b"")
+            return
+        asked = _asked(self.path, self.headers.get("X-Amz-Target", ""), signed["service"], content.decode())
+        if self.server.latency:
+            time.sleep(self.server.latency)
+        status, answer, name = self.server.answer(signed["key"], signed["service"], *asked)
+        self.server.calls.add({name: 1, "bytes": len(answer)})
+        self._send(status, answer)
+
+    def do_GET(self) -> None:
+        if self.path == "/":
+            self._send(200, self.server.calls.taken())
+        else:
+            self.do_POST()
+
+    def do_PUT(self) -> None:
+        many = int(self.rfile.read(int(self.headers["Content-Length"])))
+        for account in self.server.accounts.values():
+            account.rotate(many)
+        self._send(200, b"{}")
+
+    def _send(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/xml" if content.startswith(b"<") else "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_values: object) -> None:
+        """Say nothing."""
+
+
+def _asked(path: str, target: str, service: str, body: str) -> tuple[str, dict[str, str]]:
+    """Read the operation and its parameters, as the service's protocol writes them."""
+    where, _, query = path.partition("?")
+    if service in _PATHS:
+        question = {name: values[0] for name, values in parse_qs(query).items()}
+        return _PATHS[service].get(where, where), question | (json.loads(body) if body else {})
+    if target:
+        return target.rpartition(".")[2], json.loads(body)
+    question = {name: values[0] for name, values in parse_qs(body).items()}
+    return question.get("Action", "?"), question
 
 
 def main() -> None:
     """Serve until standard input closes, so that it never outlives the benchmark; prints the address first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--account", default="444455556666")
-    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--accounts", type=int, default=1, help="so many, numbered from the first")
+    parser.add_argument("--users", type=int, default=1000, help="of each account")
+    parser.add_argument("--first", type=int, default=0, help="number of the first user")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0)
     parser.add_argument("--rate", type=float, default=0)
     asked = parser.parse_args()
-    server = serve(Account(asked.account, asked.users), port=asked.port, latency=asked.latency, rate=asked.rate)
+    numbers = [str(int(asked.account) + number) for number in range(asked.accounts)]
+    accounts = {number: Account(number, asked.users, asked.first) for number in numbers}
+    server = Server(accounts, port=asked.port, latency=asked.latency, rate=asked.rate)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201 - how the parent learns the address
     sys.stdin.read()

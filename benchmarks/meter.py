@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,10 @@ _ENVIRONMENT = {
 }  # fmt: skip
 
 
+PARTS = ("item ", "units:")
+"""Beginnings of counts that are no calls: items of a batch, and units of quota."""
+
+
 class BrokenError(Exception):
     """A benchmark did not run, or its answer is wrong: its figures mean nothing."""
 
@@ -45,14 +50,27 @@ class Measured:
     said: Mapping[str, Any] = field(default_factory=dict)
     """The last line of its output, a JSON object."""
 
+    @property
+    def answered(self) -> int:
+        """Calls that the stub answered; a batch is one."""
+        return sum(int(count) for name, count in self.calls.items() if name not in {"bytes", "throttled"} and not name.startswith(PARTS))
 
-def run(name: str, command: Sequence[str], *, stub: str | None = None, plain: bool = False) -> Measured:
+    @property
+    def items(self) -> int:
+        """What was asked inside of batches."""
+        return sum(int(count) for name, count in self.calls.items() if name.startswith("item "))
+
+
+def run(
+    name: str, command: Sequence[str], *, stub: str | None = None, plain: bool = False, environment: Mapping[str, str] | None = None
+) -> Measured:
     """Run a command and measure it; `plain` output is not read as JSON. Raises BrokenError when it fails."""
+    around = os.environ | _ENVIRONMENT | dict(environment or {})
     if stub is not None:
         counted(stub)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env=os.environ | _ENVIRONMENT)  # noqa: S603 - our own commands
+        process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env=around)  # noqa: S603 - our own commands
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -61,6 +79,9 @@ def run(name: str, command: Sequence[str], *, stub: str | None = None, plain: bo
         said = out.read().decode()
         if process.returncode != 0:
             raise BrokenError(f"{name}: exit {process.returncode}\n{errors.read().decode()[-3000:]}")
+    # A child's peak begins with what its parent had when it was forked: nothing large may be imported here, nor in `goals*.py`.
+    if used.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        raise BrokenError(f"{name}: its memory cannot be told, since the process that runs it is as large")
     lines = said.strip().splitlines()
     measured = Measured(
         name=name, wall=round(wall, 2), cpu=round(used.ru_utime + used.ru_stime, 2), rss=round(used.ru_maxrss / 1024, 1),
@@ -72,15 +93,15 @@ def run(name: str, command: Sequence[str], *, stub: str | None = None, plain: bo
     return measured
 
 
-def work(module: str, *arguments: str | int | Path) -> list[str]:
-    """Return the command that runs one of the `work_*` modules."""
+def work(module: str, *arguments: str | float | Path) -> list[str]:
+    """Return the command that runs one of the modules."""
     return [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
 
 
 @contextmanager
-def iam(users: int, *, latency: float = 0, rate: float = 0) -> Iterator[str]:
-    """Run the IAM stub with an account of so many users; yields its address."""
-    command = work("iam_stub", "--users", users, "--latency", str(latency), "--rate", str(rate))
+def started(module: str, **options: float) -> Iterator[str]:
+    """Run one of the stubs with some options until the end of the block; yields the line that it says first."""
+    command = work(module, *(part for name, value in options.items() for part in (f"--{name}", value)))
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: S603 - our own stub
     assert process.stdin is not None
     assert process.stdout is not None
@@ -90,6 +111,15 @@ def iam(users: int, *, latency: float = 0, rate: float = 0) -> Iterator[str]:
         process.stdin.close()
         process.wait()
         process.stdout.close()
+
+
+@contextmanager
+def folder(stub: str = "", accounts: int = 0) -> Iterator[Path]:
+    """Write a programme folder for the length of the block; see `programme.write`."""
+    with tempfile.TemporaryDirectory(prefix="countersign-bench-") as where:
+        written = Path(where) / "programme"
+        run("programme", work("programme", written, stub, accounts))
+        yield written
 
 
 def counted(stub: str) -> dict[str, int]:

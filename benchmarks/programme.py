@@ -13,12 +13,17 @@ PARTNERS = 20
 ACCOUNT = "444455556666"
 
 
-def write(folder: Path, *, endpoint: str | None) -> None:
-    """Write the folder; `endpoint` is the stub's address, None where nothing is read over the wire."""
+def write(folder: Path, *, endpoint: str | None, accounts: int = 0) -> None:
+    """Write the folder; `endpoint` is the stub's address, None where nothing is read over the wire.
+
+    `accounts`: so many are entered by a role; 0: one, with the credentials at hand.
+    """
     scaffold.init(folder, customer=CUSTOMER)
     source = "{name: exports, provider: files, path: exports/}"
     if endpoint is not None:
-        source = f'{{name: aws, provider: aws, accounts: ["{ACCOUNT}"], regions: [eu-west-2], endpoint: "{endpoint}"}}'
+        numbers = ", ".join(f'"{int(ACCOUNT) + number}"' for number in range(accounts or 1))
+        role = ", role: CountersignInventory, external_id: bench" if accounts else ""
+        source = f'{{name: aws, provider: aws, accounts: [{numbers}], regions: [eu-west-2], endpoint: "{endpoint}"{role}}}'
     (folder / "countersign.yaml").write_text(
         f"customer: {CUSTOMER}\nstate: sqlite:///state.db\n"
         'evidence: {store: evidence/, signer: "file:keys/evidence.pem", retention: P7Y}\n'
@@ -45,9 +50,9 @@ def write(folder: Path, *, endpoint: str | None) -> None:
 
 
 def main() -> None:
-    """Write the folder named on the command line, reading from the stub at the address after it, if any."""
-    where, *endpoint = sys.argv[1:]
-    write(Path(where), endpoint=endpoint[0] if endpoint else None)
+    """Write the folder named on the command line, reading so many accounts from the stub at the address after it, if any."""
+    where, endpoint, accounts = (*sys.argv[1:], "", "0")[:3]
+    write(Path(where), endpoint=endpoint or None, accounts=int(accounts))
 
 
 if __name__ == "__main__":
