@@ -122,7 +122,9 @@ who AS (
            -- idle time runs from the last use, or from creation when it was never used; unknown use is still no older than creation
            CASE i.last_active_state WHEN 'known' THEN greatest(i.last_active_at, i.created_at) WHEN 'never' THEN i.created_at END AS active_at,
            coalesce(i.unknown['enabled'], CASE WHEN i.enabled IS NULL THEN 'the source does not say whether it is enabled' END) AS enabled_why,
-           coalesce(i.unknown['track'], CASE WHEN i.track IS NULL THEN 'nothing says whether a person or a program uses it' END) AS track_why
+           coalesce(i.unknown['track'], CASE WHEN i.track IS NULL THEN 'nothing says whether a person or a program uses it' END) AS track_why,
+           -- nobody's by what is known, and perhaps somebody's by whom it trusts
+           CASE WHEN r.uid IS NULL AND a.partner IS NULL THEN i.unknown['trusts'] END AS partner_why
     FROM identities i CROSS JOIN run
     LEFT JOIN registered r ON r.uid = i.uid
     LEFT JOIN attributed a ON a.uid = i.uid
@@ -136,6 +138,7 @@ held AS (
            CASE c.last_used_state WHEN 'known' THEN greatest(c.last_used_at, c.created_at) WHEN 'never' THEN c.created_at END AS active_at,
            epoch_us(who.as_of) - CASE WHEN c.use_seen_to < who.as_of THEN greatest(epoch_us(c.observed_at) - epoch_us(c.use_seen_to), 0) ELSE 0 END AS seen_us,
            c.enabled AND who.enabled AND NOT (who.provider_managed AND who.kind NOT IN ('mount', 'account', 'project')) AS live,
+           coalesce(c.expires_at <= who.as_of, FALSE) AS ended,    -- nobody gets in with it any more
            CASE WHEN who.uid IS NULL THEN 'its identity was not read' ELSE coalesce(c.unknown['enabled'],
                 CASE WHEN c.enabled IS NULL THEN 'the source does not say whether it is enabled' END, who.enabled_why) END AS enabled_why,
            coalesce(l.rotate_us, lm.rotate_us) AS rotate_us, ip.max_idle_us, mp.overlap_us, ip.grace_us,
@@ -150,13 +153,13 @@ held AS (
     LEFT JOIN register_policies mp ON mp.track = 'machine'
 ),
 several AS (
-    SELECT identity_uid, kind FROM held WHERE pairs AND live IS NOT FALSE GROUP BY identity_uid, kind HAVING count(*) > 1
+    SELECT identity_uid, kind FROM held WHERE pairs AND live IS NOT FALSE AND NOT ended GROUP BY identity_uid, kind HAVING count(*) > 1
 ),
 siblings AS (
     SELECT identity_uid, kind, count(*) FILTER (live) AS live_count, count(*) FILTER (live IS NULL) AS unclear_count,
            count(*) FILTER (live IS NOT FALSE AND created_at IS NULL) AS undated_count,
            max(created_at) FILTER (live) AS newest_at, arg_max(uid, (created_at, uid)) FILTER (live AND created_at IS NOT NULL) AS newest_uid
-    FROM held SEMI JOIN several USING (identity_uid, kind) WHERE live IS NOT FALSE GROUP BY identity_uid, kind
+    FROM held SEMI JOIN several USING (identity_uid, kind) WHERE live IS NOT FALSE AND NOT ended GROUP BY identity_uid, kind
 ),
 credential_facts AS (
     SELECT h.uid AS subject, 'credential' AS subject_kind, h.kind, h.provider, h.scope, h.identity_uid AS identity, h.identity_name,
@@ -186,7 +189,7 @@ credential_facts AS (
            h.live AND NOT h.ends_itself AND (h.expires_at IS NOT NULL OR CASE WHEN h.unknown['expires_at'] IS NOT NULL THEN NULL ELSE FALSE END) AS expires,
            (epoch_us(h.as_of) - epoch_us(h.expires_at)) / 86400e6 AS days_past_expiry,
            -- overlap: every live credential but the newest has been succeeded
-           h.live AND h.pairs AND h.overlap_us IS NOT NULL AND CASE WHEN s.live_count > 1 THEN TRUE WHEN s.unclear_count > 0 THEN NULL ELSE FALSE END AS overlaps,
+           h.live AND NOT h.ended AND h.pairs AND h.overlap_us IS NOT NULL AND CASE WHEN s.live_count > 1 THEN TRUE WHEN s.unclear_count > 0 THEN NULL ELSE FALSE END AS overlaps,
            CASE WHEN s.undated_count > 0 THEN NULL
                 WHEN h.uid = s.newest_uid THEN -h.overlap_us / 86400e6
                 ELSE (epoch_us(h.as_of) - epoch_us(s.newest_at) - h.overlap_us) / 86400e6 END AS days_past_overlap,
@@ -218,23 +221,24 @@ identity_facts AS (
            coalesce(w.unknown['trusts']) AS trusts_why,
            coalesce(w.unknown['grants'], CASE WHEN coalesce(g.admin_grants, 0) = 0 AND g.unread_grants > 0 THEN 'policy not read: ' || g.unread_roles END) AS grants_why,
            -- ownership
-           w.ours AND w.enabled AND (w.partner IS NOT NULL OR w.track = 'machine') AS needs_owner,
+           w.ours AND w.enabled AND (w.is_partners OR w.track = 'machine') AS needs_owner,
            coalesce(w.owner_named, FALSE) AS has_named_owner,
-           w.ours AND w.enabled AND w.partner IS NOT NULL AS from_partner,
+           w.partner_why, w.ours AND w.enabled AND w.is_partners AS from_partner,
            w.workload IS NOT NULL AS is_registered,
            w.ours AND w.enabled AND w.workload IS NOT NULL AS in_workload,
            w.owner_is_live, coalesce(w.expiry_is_declared, FALSE) AS expiry_is_declared,
            -- life cycle
-           w.ours AND w.enabled AND w.contract_ends_at IS NOT NULL AS under_contract,
+           w.ours AND w.enabled AND CASE WHEN w.partner_why IS NULL THEN w.contract_ends_at IS NOT NULL END AS under_contract,
            (epoch_us(w.as_of) - epoch_us(w.contract_ends_at)) / 86400e6 AS days_past_contract,
            (epoch_us(w.as_of) - epoch_us(w.contract_ends_at)) // 86400000000 AS contract_over_days,
            -- trust
            w.ours AND w.enabled AND CASE WHEN o.outside_trusts > 0 THEN TRUE WHEN w.unknown['trusts'] IS NOT NULL THEN NULL ELSE FALSE END AS trusted_from_outside,
-           o.unconditioned_trusts, o.unknown_parties, o.outside_parties, o.unconditioned_parties, o.unknown_party_names,
+           CASE WHEN o.unconditioned_trusts > 0 OR w.unknown['trusts'] IS NULL THEN o.unconditioned_trusts END AS unconditioned_trusts,
+           CASE WHEN o.unknown_parties > 0 OR w.unknown['trusts'] IS NULL THEN o.unknown_parties END AS unknown_parties, o.outside_parties, o.unconditioned_parties, o.unknown_party_names,
            -- track
            w.ours AND w.enabled AND w.console AND w.track = 'human' AND coalesce(p.mfa_required, w.track IS NULL) AS must_have_mfa,
            -- privilege
-           w.ours AND w.enabled AND (w.partner IS NOT NULL OR w.track = 'machine') AS must_be_limited,
+           w.ours AND w.enabled AND (w.is_partners OR w.track = 'machine') AS must_be_limited,
            CASE WHEN g.admin_grants > 0 THEN g.admin_grants
                 WHEN w.unknown['grants'] IS NULL AND coalesce(g.unread_grants, 0) = 0 THEN 0 END AS admin_grants,
            g.admin_roles, g.admin_power,
@@ -246,7 +250,8 @@ identity_facts AS (
                 THEN CASE WHEN w.seen_us > w.idle_from_us OR epoch_us(w.as_of) <= w.idle_from_us THEN (w.seen_us - w.idle_from_us) / 86400e6 END
                 WHEN epoch_us(w.as_of) - epoch_us(w.created_at) <= p.max_idle_us
                 THEN (epoch_us(w.as_of) - epoch_us(w.created_at) - p.max_idle_us) / 86400e6 END AS days_past_idle
-    FROM (SELECT who.*, epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us FROM who LEFT JOIN register_policies USING (track)) w
+    FROM (SELECT who.*, CASE WHEN partner IS NOT NULL THEN TRUE WHEN partner_why IS NULL THEN FALSE END AS is_partners,
+                 epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us FROM who LEFT JOIN register_policies USING (track)) w
     LEFT JOIN outside o ON o.identity_uid = w.uid
     LEFT JOIN granted g ON g.identity_uid = w.uid
     LEFT JOIN register_policies p ON p.track = w.track

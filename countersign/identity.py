@@ -142,8 +142,9 @@ class Coverage:
     """Kinds of record this operation is the listing of (`user`, `access-key`, ...); empty for details and counts."""
     pages: int = 0
     rows: int = 0
+    """Rows that the provider returned, kept or not."""
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Reason to count, for rows that were returned and not kept."""
+    """Reason to count, for rows and parts of rows that were not kept."""
     independent_count: int | None = None
     """The same population counted by a second method, where the provider has one."""
     error: str | None = None

@@ -11,7 +11,7 @@ contract_ended = Expectation(
     holds=expect("column_values_to_be_between", column="days_past_contract", max_value=0),
     reason="the contract of {partner} ended {contract_ends_on}, {contract_over_days} days ago; attributed by: {partner_how}",
     shows=("partner", "partner_how", "contract_ends_on", "contract_over_days", "workload", "track"),
-    unknown_from=("enabled_why",),
+    unknown_from=("enabled_why", "partner_why"),
     remedy="Disable it now; then offboard the partner so that nothing else of theirs is left.",
     severity=Severity.CRITICAL,
     clock="revoke",

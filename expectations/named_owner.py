@@ -11,7 +11,7 @@ named_owner = Expectation(
     holds=expect("column_values_to_be_in_set", column="has_named_owner", value_set=[True]),
     reason="no registered workload names a person of the customer as its owner",
     shows=("track", "partner", "partner_how", "workload", "owner_claim"),
-    unknown_from=("enabled_why", "track_why"),
+    unknown_from=("enabled_why", "track_why", "partner_why"),
     remedy="Register the workload it serves with an owner and a backup owner from the customer's people, or remove the identity.",
     severity=Severity.HIGH,
     clock="rotate",

@@ -11,7 +11,7 @@ over_privileged = Expectation(
     holds=expect("column_values_to_be_between", column="admin_grants", max_value=0),
     reason="{admin_power} through {admin_roles}",
     shows=("admin_power", "admin_grants", "admin_roles", "track", "partner", "workload"),
-    unknown_from=("enabled_why", "track_why", "grants_why"),
+    unknown_from=("enabled_why", "track_why", "partner_why", "grants_why"),
     remedy="Replace the administrator policy by one for what the workload does; keep administration with the customer's own people.",
     severity=Severity.HIGH,
     clock="rotate",

@@ -11,7 +11,7 @@ workload_registered = Expectation(
     holds=expect("column_values_to_be_in_set", column="is_registered", value_set=[True]),
     reason="attributed to {partner} ({partner_how}), but no workload in the register lists it",
     shows=("partner", "partner_how", "track", "created_at"),
-    unknown_from=("enabled_why",),
+    unknown_from=("enabled_why", "partner_why"),
     remedy="Add it to a workload with purpose, owner and expiry, or remove it.",
     severity=Severity.HIGH,
     clock="rotate",

@@ -62,15 +62,15 @@ class Sharing:
         silent = []
         elsewhere = set(self._visit.request.scope.detail.get(ANALYZED, "").split(","))
         for region in self._visit.regions:
-            before = self._visit.counted(ANALYZERS).failures
+            before = self._visit.counted(ANALYZERS).refused.total()
             found = self._analyzer(region)
             if found is not None:
                 self._findings(region, found, whole=region not in elsewhere)
-            elif region not in elsewhere and self._visit.counted(ANALYZERS).failures == before:
+            elif region not in elsewhere and self._visit.counted(ANALYZERS).refused.total() == before:
                 silent.append(region)
         tally = self._visit.counted(ANALYZERS)
         if silent:
-            tally.remark = f"no analyzer of outside access is on in {', '.join(silent)}: what resource policies share there is not known"
+            tally.note = f"no analyzer of outside access is on in {', '.join(silent)}: what resource policies share there is not known"
         for item, parties in self._resources.values():
             yield from _records(self._visit, item, parties)
 
@@ -83,8 +83,8 @@ class Sharing:
         missed = [arn for arn in self._roles if arn not in roles]
         if missed:
             named = ", ".join(missed[:_NAMED])
-            tally.drop("a role that the analyzer calls open to the outside, and its trust policy as we read it does not", len(missed))
-            tally.remark = f"the analyzer names outside access to {named}, which the trust policy as we read it does not give"
+            tally.leave_out("a role that the analyzer calls open to the outside, and its trust policy as we read it does not", len(missed))
+            tally.note = f"the analyzer names outside access to {named}, which the trust policy as we read it does not give"
 
     def _analyzer(self, region: str) -> tuple[str, str] | None:
         """Find the region's analyzer of outside access, that of the organisation before the account's own: its ARN and type."""
@@ -117,7 +117,7 @@ class Sharing:
             if text(item, "resourceOwnerAccount") == self._visit.number:
                 self._roles[resource] = None
             else:
-                tally.drop("a role of another account of the organisation, which is read there")
+                tally.leave_out("a role of another account of the organisation, which is read there")
         else:
             parties = _parties(item)
             if not parties:

@@ -113,10 +113,10 @@ class Anywhere:
             if not anchors:
                 continue
             profiles = tuple(self._profiles(region))
-            failed = self._visit.counted(PROFILES).error
+            failed = self._visit.counted(PROFILES).why
             for item in anchors:
                 if text(item, "trustAnchorArn"):
-                    yield from self._anchor(item, profiles, None if failed is None else str(failed))
+                    yield from self._anchor(item, profiles, failed)
                 else:
                     self._visit.counted(ANCHORS).drop("no trustAnchorArn")
             yield from self._subjects(region)
@@ -199,7 +199,7 @@ class Anywhere:
                     known = self._asked(item, region, pace) or before
                 elif known is None:
                     gap = f"only {SUBJECTS_ASKED} subjects were asked in {region} tonight; answers are kept, and the rest is asked next"
-                    self._visit.counted(SUBJECT).gap = gap
+                    self._visit.counted(SUBJECT).gaps[gap] = 1
             if known is not None:
                 self._kept.put("subjects", subject.native_id, [known.seen, known.rows])
                 yield from (self._certificate(subject, row, current=known.seen == _seen(item)) for row in known.rows)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from connectors.aws.listing import Listing
-from connectors.aws.sdk import partition_of, reason_of
+from connectors.aws.sdk import partition_of
 from countersign.aws_documents.fields import moment, text
 from countersign.clock import instant, stamp
 from countersign.pace import budget
@@ -108,9 +108,8 @@ class Creators:
             if number == PAGES:
                 self._since[kind] = oldest
                 break
-        if tally.error is not None or tally.remark is not None:
-            told = tally.remark if tally.error is None else reason_of(tally.error)
-            self._why = f"{EVENTS.operation}: {told}"
+        if tally.refused or tally.note is not None:
+            self._why = tally.why or f"{EVENTS.operation}: {tally.note}"
             del self._visit.tallies[EVENTS.operation]
         elif self._since[kind] < oldest:
             self._kept.put("creators", name, [stamp(now), known])

@@ -123,7 +123,7 @@ def _oidc(visit: Visit, arn: str) -> Iterator[Identity | Trust]:
     told = visit.one(OIDC_PROVIDER, {"OpenIDConnectProviderArn": arn})
     address = arn.partition(":oidc-provider/")[2] or arn
     if told is None:
-        if visit.counted(OIDC_PROVIDER).error is not None:
+        if visit.counted(OIDC_PROVIDER).refused:
             why = visit.why(OIDC_PROVIDER)
             yield outsider(visit, "oidc-provider", arn, address, unknown={"created_at": why, "trusts": why})
         return

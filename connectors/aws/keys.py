@@ -77,9 +77,9 @@ class KeyIds:
 
     def _listed(self, user: Identity) -> tuple[ListedKey, ...] | None:
         tally = self._visit.counted(KEYS)
-        if tally.refused:
+        if tally.denied:
             return None
-        failures = tally.failures
+        failed = tally.refused.total()
         found: list[ListedKey] = []
         for page in self._visit.pages(KEYS, {"UserName": user.name}):
             for item in page:
@@ -89,14 +89,14 @@ class KeyIds:
                 else:
                     found.append(key)
         # A user deleted since its page was answered has no keys any more, which is no failure.
-        return tuple(found) if tally.failures == failures else None
+        return tuple(found) if tally.refused.total() == failed else None
 
     def _with_use(self, key: ListedKey, slot: ReportKey | None) -> ListedKey:
         if slot is not None:
             return replace(key, use=slot.use, use_seen_to=self._report_at, use_reason="the credential report gives no use for this key")
         tally = self._visit.tally(KEY_USE)
-        if tally.refused:
-            return replace(key, use_reason=str(tally.error))
+        if tally.denied:
+            return replace(key, use_reason=str(tally.why))
         try:
             answer = self._visit.account.ask(KEY_USE, lambda iam: iam.get_access_key_last_used(AccessKeyId=key.id))
             used_at = answer["AccessKeyLastUsed"].get("LastUsedDate")
@@ -106,8 +106,8 @@ class KeyIds:
             return replace(key, use_reason=str(error))
         except (KeyError, AttributeError):
             tally.fail(ReadError(KEY_USE, "the answer does not say when the key was used"))
-            return replace(key, use_reason=str(tally.error))
-        tally.page(1)
+            return replace(key, use_reason=str(tally.why))
+        tally.answered(1)
         item = {"AccessKeyId": key.id, "LastUsedDate": None if use.at is None else stamp(use.at)}
         self._visit.see(KEY_USE, {"AccessKeyId": key.id}, 1, (item,))
         return replace(key, use=use)

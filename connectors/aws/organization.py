@@ -113,10 +113,10 @@ def count_accounts(visit: Visit) -> None:
     if not detail.get(_LISTED, "").isdecimal():
         return
     tally = visit.tally(LIST_ACCOUNTS)
-    tally.page(int(detail[_LISTED]))
+    tally.answered(int(detail[_LISTED]))
     for part in filter(None, detail.get(_LEFT_OUT, "").split(", ")):
         count, _, state = part.partition(" ")
-        tally.drop(f"the account is {state}", int(count))
+        tally.leave_out(f"the account is {state}", int(count))
 
 
 def account_tags(visit: Visit) -> tuple[dict[str, str], str | None]:

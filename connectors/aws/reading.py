@@ -16,13 +16,13 @@ from connectors.aws.holdings import holdings
 from connectors.aws.kept import Kept
 from connectors.aws.keys import KEY_USE, KEYS, KeyIds
 from connectors.aws.organization import account_tags, is_management, management, name_of
-from connectors.aws.sdk import NotYetError, reason_of, worst
+from connectors.aws.sdk import NotYetError
 from connectors.aws.seen import authorization_items, report_item
 from connectors.aws.users import UserCredentials
 from connectors.aws.visit import Visit
 from countersign.aws_documents import ROOT, AccountRecords, Reading, ReportRow, report_row, report_table
 from countersign.aws_documents.fields import details, text
-from countersign.errors import ReadError
+from countersign.errors import ReadError, ScopeDeniedError
 from countersign.identity import Grant, Identity, Observation, Provenance, Record, Trust
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam.type_defs import GetCredentialReportResponseTypeDef
 
     from connectors.aws.door import Account
-    from connectors.aws.tally import Tally
+    from connectors.aws.visit import Operation
     from countersign.reading import ReadRequest
 
 AUTHORIZATION = "iam:GetAccountAuthorizationDetails"
@@ -81,9 +81,9 @@ class AccountReading:
         reading = Reading(
             account=self._account.number,
             observed_at=self._request.now(),
-            report=self._rows if report.error is None else None,
+            report=self._rows if not report.refused else None,
             report_at=self._report_at,
-            report_reason="" if report.error is None else str(report.error),
+            report_reason=report.why or "",
             root_password=self._root_password,
         )
         keys = KeyIds(self._visit, self._kept, self._report_at)
@@ -103,15 +103,16 @@ class AccountReading:
             yield from keys.handed_out()
             yield from self._visit.drain()
             self._forget_rows()
-        if not authorization.pages and authorization.error is not None and report.error is not None:
-            raise worst(authorization.error, report.error)
+        if not authorization.pages and authorization.refused and report.refused:
+            refused = authorization.denied and report.denied
+            raise (ScopeDeniedError if refused else ReadError)(AUTHORIZATION, f"{authorization.coverage().error}; {report.why}")
         yield from self._with_depth(records.end(), users, anywhere, creators)
         self._account_for_the_rest(report, authorization, users_in_report - records.joined)
         yield from self._depth(users, anywhere)
         yield from self._visit.drain()
         self._kept.save()
         yield from self._provenance(reading)
-        yield from (tally.coverage(self._request.scope) for tally in self._visit.tallies.values())
+        yield from (tally.coverage() for tally in self._visit.tallies.values())
 
     def _with_depth(self, records: Iterable[Record], users: UserCredentials, anywhere: Anywhere, creators: Creators) -> Iterator[Record]:
         """Pass records on, each with what is known of it from elsewhere."""
@@ -155,7 +156,7 @@ class AccountReading:
         generate, summary = self._visit.tally(GENERATE), self._visit.tally(SUMMARY)
         try:
             self._account.ask(GENERATE, lambda iam: iam.generate_credential_report())
-            generate.page(0)
+            generate.answered(0)
         except ReadError as error:
             generate.fail(error)
         try:
@@ -163,7 +164,7 @@ class AccountReading:
         except ReadError as error:
             summary.fail(error)
         else:
-            summary.page(1)
+            summary.answered(1)
             named = cast("Mapping[str, int]", counts)
             if "Users" in named and "Roles" in named:
                 self._visit.tally(AUTHORIZATION, _AUTHORIZATION_COVERS).independent_count = named["Users"] + named["Roles"]
@@ -174,14 +175,14 @@ class AccountReading:
         """Read the report into `_rows`, yielding it in pages as it was answered."""
         tally = self._visit.tally(REPORT, _REPORT_COVERS)
         try:
-            answer = self._written_report(REPORT_WAITS if self._visit.tally(GENERATE).error is None else ())
+            answer = self._written_report(REPORT_WAITS if not self._visit.tally(GENERATE).refused else ())
             # IAM gives out no report older than four hours; moto says 2015, and so may others that speak its protocol.
             self._report_at = max(answer["GeneratedTime"].astimezone(UTC), self._request.now() - REPORT_LIVES)
             # Line by line: the text as a whole, and again as lines, is most of what a large account takes in memory.
             table = report_table(TextIOWrapper(BytesIO(answer["Content"]), "utf-8", "replace", newline=""))
             while rows := tuple(islice(table, PAGE)):
                 self._rows.update((row.arn, row) for row in map(report_row, rows))
-                tally.page(len(rows))
+                tally.answered(len(rows))
                 yield self._visit.observation(REPORT, {}, tally.pages, tuple(map(report_item, rows)))
         except ReadError as error:
             tally.fail(error)
@@ -196,7 +197,7 @@ class AccountReading:
                 time.sleep(wait)
         return self._account.ask(REPORT, lambda iam: iam.get_credential_report())
 
-    def _pages(self, tally: Tally) -> Iterator[Mapping[str, object]]:
+    def _pages(self, tally: Operation) -> Iterator[Mapping[str, object]]:
         """Follow the markers to the end; a failure is kept in the tally and ends the pages."""
         marker: str | None = None
         before: object = None
@@ -219,7 +220,7 @@ class AccountReading:
                 tally.fail(ReadError(AUTHORIZATION, f"page {tally.pages + 1} is the same as the one before"))
                 return
             before = arns
-            tally.page(len(arns[0]) + len(arns[1]))
+            tally.answered(len(arns[0]) + len(arns[1]))
             yield answer
             if page.get("IsTruncated") is not True:
                 return
@@ -234,16 +235,16 @@ class AccountReading:
             self._rows.pop(arn, None)
         self._joined_before, self._joined = self._joined, []
 
-    def _account_for_the_rest(self, report: Tally, authorization: Tally, left: int) -> None:
+    def _account_for_the_rest(self, report: Operation, authorization: Operation, left: int) -> None:
         """Say what became of report rows that no user was found for."""
-        if report.error is not None:
+        if report.refused:
             return
-        if authorization.error is None:
-            report.dropped = {"the user no longer exists": left} if left > 0 else {}
+        if authorization.refused:
+            reason = authorization.coverage().error
+            report.leave_out(f"no immutable id without {AUTHORIZATION}", left)
+            report.gap(f"passwords and keys of users that {AUTHORIZATION} did not give were left out: {reason}")
         else:
-            reason = f"no immutable id without {AUTHORIZATION}"
-            report.dropped = {reason: left} if left > 0 else {}
-            report.gap = f"passwords and keys of users that {AUTHORIZATION} did not give were left out: {reason_of(authorization.error)}"
+            report.leave_out("the user no longer exists", left)
 
     def _provenance(self, reading: Reading) -> Iterator[Provenance]:
         now, generated = reading.observed_at, reading.report_at

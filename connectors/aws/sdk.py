@@ -157,12 +157,6 @@ def reason_of(error: ReadError) -> str:
     return error.message.removeprefix(f"{error.operation}: ")
 
 
-def worst(first: ReadError, second: ReadError) -> ReadError:
-    """Join two failures into one; it is a refusal only when both are, since trying again helps against the other kind."""
-    refused = isinstance(first, ScopeDeniedError) and isinstance(second, ScopeDeniedError)
-    return (ScopeDeniedError if refused else ReadError)(first.operation, f"{reason_of(first)}; {second.message}")
-
-
 def _short(text: str) -> str:
     """Keep the first line of an error's text, and not too much of it: what follows is a page or a document."""
     line = text.strip().partition("\n")[0]

@@ -87,14 +87,13 @@ class UserCredentials:
     def end(self) -> Iterator[Credential]:
         """Give the SSH keys of those who could use one."""
         left = sum(map(len, self._by_user.values()))
-        if left:
-            self._visit.counted(SERVICE_CREDENTIALS).drop("the user no longer exists, or was not read", left)
+        self._visit.counted(SERVICE_CREDENTIALS).leave_out("the user no longer exists, or was not read", left)
         could, others, count = self._git.users()
         yield from self._ssh_keys_of(could)
         yield from self._ssh_keys_of(others)
         if count > len(others):
             why = f"{count - len(others)} users whose policies let them into no Git repository were not asked for SSH keys"
-            self._visit.counted(SSH_KEYS).remark = why
+            self._visit.counted(SSH_KEYS).note = why
 
     def _ssh_keys_of(self, users: Sequence[GitUser]) -> Iterator[Credential]:
         asked = 0
@@ -104,7 +103,7 @@ class UserCredentials:
                 asked += 1
                 if asked > SSH_USERS:
                     gap = f"only {SSH_USERS} users were asked tonight; answers are kept for a week, and the rest is asked next"
-                    self._visit.counted(SSH_KEYS).gap = gap
+                    self._visit.counted(SSH_KEYS).gap(gap)
                     return
                 rows = self._rows(SSH_KEYS, name, "SSHPublicKeyId")
             if rows is None:
@@ -155,9 +154,9 @@ class UserCredentials:
     def _rows(self, listing: Listing, user: str, native_id: str) -> list[Row] | None:
         """List a user's certificates or SSH keys; None when that failed. Once refused, nobody else is asked for."""
         tally = self._visit.counted(listing)
-        if tally.refused:
+        if tally.denied:
             return None
-        failures = tally.failures
+        failed = tally.refused.total()
         rows: list[Row] = []
         for page in self._visit.pages(listing, {"UserName": user}):
             for item in page:
@@ -168,7 +167,7 @@ class UserCredentials:
                 ends = _end_of(text(item, "CertificateBody")) if listing is SIGNING_CERTIFICATES else None
                 uploaded = None if uploaded_at is None else stamp(uploaded_at)
                 rows.append([text(item, native_id), text(item, "Status") or None, uploaded, None if ends is None else stamp(ends)])
-        return rows if tally.failures == failures else None
+        return rows if tally.refused.total() == failed else None
 
     def _credential(self, kind: str, user: str, row: Row) -> Credential:
         native_id, status, uploaded, ends = row

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.aws.listing import Item, Listing, plain
 from connectors.aws.sdk import GoneError, NotOfferedError, reason_of
-from connectors.aws.tally import Tally
 from countersign.aws_documents.fields import details, text
-from countersign.errors import ReadError
-from countersign.identity import Observation, uid
+from countersign.errors import ReadError, ScopeDeniedError
+from countersign.identity import uid
+from countersign.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from connectors.aws.door import Account
+    from countersign.identity import Observation
     from countersign.pace import Budget
     from countersign.reading import ReadRequest
 
@@ -27,6 +29,19 @@ _EMPTY_PAGES = 25
 """Empty pages in a row after which a listing is given up; some services give a few before they are done."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Operation(Tally):
+    """The running count of one operation, in all the regions where it is asked."""
+
+    spent: float = 0.0
+    """Seconds of waiting for answers."""
+
+    def fail(self, error: ReadError, region: str | None = None) -> None:
+        """Count a call that failed, in the named region; None: in the one that the service has."""
+        reason = reason_of(error)
+        self.refuse(reason if region is None else f"{region}: {reason}", denied=isinstance(error, ScopeDeniedError))
+
+
 class Visit:
     """What every reader of an account needs."""
 
@@ -34,7 +49,7 @@ class Visit:
         self.account = account
         self.request = request
         self.number = account.number
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, Operation] = {}
         self._seen: list[Observation] = []
 
     @property
@@ -51,13 +66,17 @@ class Visit:
         """Name a record of this account."""
         return uid("aws", self.number, kind, native_id)
 
-    def tally(self, operation: str, covers: tuple[str, ...] = ()) -> Tally:
+    def tally(self, operation: str, covers: tuple[str, ...] = ()) -> Operation:
         """Give the running count of an operation."""
         if operation not in self.tallies:
-            self.tallies[operation] = Tally(operation, covers, self.request.now)
+            scope = self.request.scope
+            self.tallies[operation] = Operation(
+                source=scope.source, provider=scope.provider, scope=scope.name, operation=operation, covers=covers, now=self.request.now,
+                caller=self.account.caller,
+            )  # fmt: skip
         return self.tallies[operation]
 
-    def counted(self, listing: Listing) -> Tally:
+    def counted(self, listing: Listing) -> Operation:
         """Give the running count of a listing's operation."""
         return self.tally(listing.operation, listing.covers)
 
@@ -79,9 +98,8 @@ class Visit:
                 tally.fail(ReadError(listing.operation, f"the answer has no list of {listing.items}"), region)
                 return
             items = tuple(details(answer, listing.items))
-            tally.page(len(rows or ()))
-            if len(items) < len(rows or ()):
-                tally.drop("not an object", len(rows or ()) - len(items))
+            tally.answered(len(rows or ()))
+            tally.drop("not an object", len(rows or ()) - len(items))
             if items:
                 where = {"Region": region} if region else {}
                 self.see(listing.operation, {**(parameters or {}), **where}, len(starts) + 1, tuple(map(listing.reduce, items)))
@@ -103,7 +121,7 @@ class Visit:
     def one(self, listing: Listing, parameters: Item, *, region: str | None = None, pace: Budget | None = None) -> Item | None:
         """Ask for a single thing; None when it is gone, or could not be read (`why` says so). After a refusal nothing is asked."""
         tally = self.counted(listing)
-        if tally.refused:
+        if tally.denied:
             return None
         answer = self._answer(tally, listing, parameters, region, pace)
         if answer is None:
@@ -112,14 +130,13 @@ class Visit:
         if not isinstance(thing, Mapping):
             tally.fail(ReadError(listing.operation, f"the answer has no {listing.items}"))
             return None
-        tally.page(1)
+        tally.answered(1)
         self.see(listing.operation, parameters, 1, (listing.reduce(thing),))
         return thing
 
     def why(self, listing: Listing) -> str:
         """Say why a thing could not be read."""
-        error = self.counted(listing).error
-        return f"{listing.operation}: it is gone" if error is None else str(error)
+        return self.counted(listing).why or f"{listing.operation}: it is gone"
 
     def see(self, operation: str, parameters: Item, page: int, items: tuple[Item, ...]) -> None:
         """Keep an answer, to be handed out with the next records."""
@@ -132,18 +149,10 @@ class Visit:
 
     def observation(self, operation: str, parameters: Item, page: int, items: tuple[Item, ...]) -> Observation:
         """Turn an answer into a record."""
-        return Observation(
-            source=self.request.source.name,
-            scope=self.request.scope.name,
-            operation=operation,
-            parameters={name: plain(value) for name, value in parameters.items()},
-            page=page,
-            at=self.now,
-            caller=self.account.caller,
-            items=items,
-        )
+        said = {name: plain(value) for name, value in parameters.items()}
+        return self.tally(operation).observe(items, parameters=said, page=page)
 
-    def _answer(self, tally: Tally, listing: Listing, asked: Item, region: str | None, pace: Budget | None) -> Item | None:
+    def _answer(self, tally: Operation, listing: Listing, asked: Item, region: str | None, pace: Budget | None) -> Item | None:
         if tally.spent > OPERATION_SECONDS:
             tally.fail(ReadError(listing.operation, f"given up after {OPERATION_SECONDS:.0f} seconds; the rest was not asked for"))
             return None
@@ -155,7 +164,7 @@ class Visit:
         except GoneError:
             return None
         except NotOfferedError as error:
-            tally.remark = reason_of(error)
+            tally.note = reason_of(error)
             return None
         except ReadError as error:
             tally.fail(error, region)

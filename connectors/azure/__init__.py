@@ -16,8 +16,8 @@ from connectors.azure.provenance import CALLS
 from connectors.azure.visit import PROVIDER, Visit
 from countersign.errors import ReadError, ScopeDeniedError
 from countersign.fields import guid, rows
-from countersign.identity import Coverage, Credential, Grant, Identity, Observation, Provenance, Record
-from countersign.reading import Probe, Scope
+from countersign.identity import Coverage, Grant, Observation, Record
+from countersign.reading import Probe, Scope, traced, unless_denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,21 +74,10 @@ def read(
     Raises ScopeDeniedError when there is no token, when the token turns out to be another tenant's, or when every single
     operation is refused; ReadError when the service does not answer.
     """
-    held: list[Record] = []
-    allowed = False
-    for record in _read(request, credential, sleep):
-        # A tenant where nothing is allowed is one refusal, not a row per operation.
-        allowed = allowed or _answered(record)
-        if allowed:
-            yield from held
-            held.clear()
-            yield record
-        else:
-            held.append(record)
-    if not allowed:
-        raise ScopeDeniedError(
-            request.scope.name, "every operation was denied; docs/connectors/azure.md has the permissions that reading needs"
-        )
+    denied = ScopeDeniedError(
+        request.scope.name, "every operation was denied; docs/connectors/azure.md has the permissions that reading needs"
+    )
+    yield from unless_denied(_read(request, credential, sleep), _answered, denied)
 
 
 def _answered(record: Record) -> bool:
@@ -101,14 +90,7 @@ def _answered(record: Record) -> bool:
 def _read(request: ReadRequest, credential: TokenCredential | None, sleep: Callable[[float], None]) -> Iterator[Record]:
     source = _azure(request.source)
     visit = _enter(source, credential, sleep, request.now)
-    at, kinds = visit.now(), set[str]()
-    for record in _everything(source, visit):
-        if isinstance(record, Identity | Credential):
-            kinds.add(record.kind)
-        yield record
-    for kind, field, call in CALLS:
-        if kind in kinds:
-            yield Provenance(provider=PROVIDER, scope=visit.tenant, kind=kind, field=field, call=call, at=at)
+    yield from traced(_everything(source, visit), CALLS, request.scope, visit.now())
 
 
 def _everything(source: AzureSource, visit: Visit) -> Iterator[Record]:
@@ -117,7 +99,7 @@ def _everything(source: AzureSource, visit: Visit) -> Iterator[Record]:
         _check_tenant(source, visit)
         whoami.answered()
     except Refusal as refusal:
-        whoami.refuse(refusal)
+        whoami.fail(refusal)
     yield whoami.coverage()
     estate = Estate()
     if source.beta_reports:

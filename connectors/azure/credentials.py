@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from connectors.azure import records
 from connectors.azure.visit import PROVIDER
-from countersign.fields import guid, moment, rows, text
+from countersign.entra_documents import own_credentials
+from countersign.fields import entra_end, moment, text
 from countersign.identity import Credential
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from countersign.fields import Row
     from countersign.identity import Trust
 
-ROTATED_BY_AZURE = "credential of a managed identity, which Azure rotates"
-OF_A_SIGNING_PAIR = "second half of a SAML signing certificate"
-NO_KEY_ID = "credential without a key id"
-LISTED_TWICE = "credential listed twice"
-NO_LISTS = "entry without passwordCredentials or keyCredentials"
 NO_USE_OF_FEDERATED = "Graph does not say when a federated credential was last used"
 NO_START_OF_FEDERATED = "Graph does not say when a federated credential was created"
 _ENTRA_ISSUER = re.compile(
@@ -32,30 +28,10 @@ _ENTRA_ISSUER = re.compile(
 
 def of_object(operation: Operation, estate: Estate, kind: str, object_id: str, seen: Seen) -> Iterator[Credential]:
     """Tell the secrets and certificates of an application or service principal; what is left out is counted in the operation."""
-    row = seen.row
-    secrets, keys = rows(row, "passwordCredentials"), rows(row, "keyCredentials")
-    if secrets is None or keys is None:
-        operation.gaps[NO_LISTS] += 1
-    if text(row, "servicePrincipalType") == "ManagedIdentity":
-        operation.dropped[ROTATED_BY_AZURE] += len(secrets or ()) + len(keys or ())
-        return
-    # A SAML signing certificate is listed three times under one customKeyIdentifier: to sign, to verify, and its password.
-    signing = {text(key, "customKeyIdentifier") for key in keys or () if text(key, "usage") == "Sign"} - {None}
-    for what, listed in (("client-secret", secrets or ()), ("certificate", keys or ())):
-        for item in listed:
-            key_id = guid(item, "keyId")
-            if text(item, "customKeyIdentifier") in signing and text(item, "usage") != "Sign":
-                operation.dropped[OF_A_SIGNING_PAIR] += 1
-            elif key_id is None:
-                operation.dropped[NO_KEY_ID] += 1
-                operation.gaps[NO_KEY_ID] += 1
-            elif (subject := operation.visit.uid(what, key_id)) in estate.credentials:
-                operation.dropped[LISTED_TWICE] += 1
-            else:
-                estate.credentials.add(subject)
-                elsewhere = kind == "application" and records.serves_others(row)
-                identity = operation.visit.uid(kind, object_id)
-                yield _credential(operation.visit, estate, item, what, key_id, identity, seen, elsewhere=elsewhere)
+    elsewhere = kind == "application" and records.serves_others(seen.row)
+    identity = operation.visit.uid(kind, object_id)
+    for what, key_id, item in own_credentials(seen.row, operation, estate.credentials):
+        yield _credential(operation.visit, estate, item, what, key_id, identity, seen, elsewhere=elsewhere)
 
 
 def _credential(  # noqa: PLR0913, PLR0917 -- a record has these parts
@@ -63,7 +39,7 @@ def _credential(  # noqa: PLR0913, PLR0917 -- a record has these parts
 ) -> Credential:
     unknown = {}
     created, no_start = moment(item, "startDateTime")
-    expires, no_end = moment(item, "endDateTime")
+    expires, never, no_end = entra_end(item)
     if no_start is not None:
         unknown["created_at"] = no_start
     if no_end is not None:
@@ -80,6 +56,7 @@ def _credential(  # noqa: PLR0913, PLR0917 -- a record has these parts
         enabled=True,  # Entra has no switch for one credential: listed is enabled, also past its end
         created_at=created,
         expires_at=expires,
+        never_expires=never,
         last_used_at=last,
         last_used_state="unknown" if last is None else "known",
         observed_at=seen.at,

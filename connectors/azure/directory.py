@@ -8,6 +8,7 @@ from connectors.azure import credentials, records
 from connectors.azure.door import BATCH, Refusal
 from connectors.azure.estate import HOLDERS, Estate, Holder, Seen
 from connectors.azure.visit import Operation, Visit, listed, look_up
+from countersign.entra_documents import shown_credentials
 from countersign.fields import guid, inner, kept, latest, moment, rows, text
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _SHOWN = (
     "id", "appId", "displayName", "servicePrincipalType", "accountEnabled", "isDisabled", "appOwnerOrganizationId", "createdByAppId",
     "createdDateTime", "signInAudience", "serviceManagementReference", "tags", "notes", "alternativeNames",
 )  # fmt: skip
-_SHOWN_OF_A_CREDENTIAL = ("keyId", "startDateTime", "endDateTime", "displayName", "usage", "type")
 _FEDERATED_FIELDS = ("id", "name", "issuer", "subject", "audiences", "description")
 
 
@@ -58,6 +58,7 @@ def principals(visit: Visit, estate: Estate) -> Iterator[Record]:
             yield from credentials.of_object(operation, estate, "service-principal", object_id, estate.principals[object_id])
         yield operation.observe([shown(row) for row in page])
     operation.independent_count = _count(visit, operation, "/v1.0/servicePrincipals")
+    estate.add_gap(operation.why)
     yield operation.coverage()
     yield from _owners(visit, estate, "service-principal", "servicePrincipals", estate.principals)
     if any(_is_agent(seen.row) for seen in estate.principals.values()):
@@ -73,6 +74,7 @@ def applications(visit: Visit, estate: Estate) -> Iterator[Record]:
             yield from credentials.of_object(operation, estate, "application", object_id, estate.applications[object_id])
         yield operation.observe([shown(row) for row in page])
     operation.independent_count = _count(visit, operation, "/v1.0/applications")
+    estate.add_gap(operation.why)
     yield operation.coverage()
     yield from _owners(visit, estate, "application", "applications", estate.applications)
 
@@ -89,7 +91,7 @@ def federated(visit: Visit, estate: Estate) -> Iterator[Record]:
         for object_id, found in many(operation, paths):
             items = [] if found is None else found
             if found is None:
-                estate.unread_federation[object_id] = operation.gap or "its federated credentials could not be read"
+                estate.unread_federation[object_id] = operation.why or "its federated credentials could not be read"
             for row in items:
                 credential_id = guid(row, "id")
                 if credential_id is None:
@@ -108,23 +110,23 @@ def use(visit: Visit, estate: Estate) -> Iterator[Record]:
     found = estate.use
     operation = visit.operation(APP_USE)
     operation.note = "beta"
-    for page in listed(operation, "/beta/reports/servicePrincipalSignInActivities", quota=visit.door.reports):
+    for page in listed(operation, "/beta/reports/servicePrincipalSignInActivities?$top=999", quota=visit.door.reports):
         for row in page:
             if (app_id := guid(row, "appId")) is not None and (when := _signed_in(row)) is not None:
                 found.apps[app_id] = max(when, found.apps.get(app_id, when))
         yield operation.observe([_reported(row, "appId") for row in page])
     yield operation.coverage()
-    found.no_app = operation.gap or "not in the (beta) sign-in report, which does not say how far back it looks"
+    found.no_app = operation.why or "not in the (beta) sign-in report, which does not say how far back it looks"
     operation = visit.operation(KEY_USE)
     operation.note = "beta"
-    for page in listed(operation, "/beta/reports/appCredentialSignInActivities", quota=visit.door.reports):
+    for page in listed(operation, "/beta/reports/appCredentialSignInActivities?$top=999", quota=visit.door.reports):
         for row in page:
             when = latest(inner(row, "signInActivity"), "lastSignInDateTime", "lastNonInteractiveSignInDateTime")
             if (key_id := guid(row, "keyId")) is not None and when is not None:
                 found.keys[key_id] = max(when, found.keys.get(key_id, when))
         yield operation.observe([_reported(row, "keyId") for row in page])
     yield operation.coverage()
-    found.no_key = operation.gap or "not in the (beta) report of credentials, which does not say how far back it looks"
+    found.no_key = operation.why or "not in the (beta) report of credentials, which does not say how far back it looks"
 
 
 def many(operation: Operation, paths: list[tuple[str, str]]) -> Iterator[tuple[str, list[Row] | None]]:
@@ -142,15 +144,14 @@ def _whole(operation: Operation, answer: Row | Refusal) -> list[Row] | None:
     graph = operation.visit.door.graph
     if isinstance(answer, Refusal):
         if answer.gone:
-            operation.pages += 1
-            operation.dropped["gone since it was listed"] += 1
+            operation.gone()
             return []
-        operation.refuse(answer)
+        operation.fail(answer)
         return None
     try:
         found = graph.whole(answer)
     except Refusal as refusal:
-        operation.refuse(refusal)
+        operation.fail(refusal)
         return None
     operation.answered(len(found))
     return found
@@ -179,7 +180,7 @@ def _owners(visit: Visit, estate: Estate, kind: str, collection: str, objects: M
     for object_id, found in many(operation, full):
         if found is not None:
             estate.owners[kind, object_id] = _holders(found, estate)
-    estate.add_gap(operation.gap)
+    estate.add_gap(operation.why)
     if full:
         yield operation.observe([{"of": each, "owners": [owner for _, owner in estate.owners[kind, each]]} for each, _ in full])
         yield operation.coverage()
@@ -238,7 +239,5 @@ def _reported(row: Row, key: str) -> dict[str, object]:
 
 def shown(row: Row) -> Row:
     """Reduce an application or service principal to its allow-listed fields; hints and key values are left out."""
-    credentials = {
-        key: [kept(item, _SHOWN_OF_A_CREDENTIAL) for item in rows(row, key) or ()] for key in ("passwordCredentials", "keyCredentials")
-    }
-    return kept(row, _SHOWN) | credentials | {"owners": [owner for item in rows(row, "owners") or () if (owner := guid(item, "id"))]}
+    owners = [owner for item in rows(row, "owners") or () if (owner := guid(item, "id"))]
+    return kept(row, _SHOWN) | shown_credentials(row) | {"owners": owners}

@@ -55,21 +55,19 @@ def guests(visit: Visit, estate: Estate) -> Iterator[Record]:
 def _guests(operation: Operation, estate: Estate, condition: str) -> Iterator[Record]:
     try:
         for page in operation.visit.door.graph.pages(_users_path(condition, signed_in=estate.sign_ins is None)):
+            operation.answered(len(page))
             yield _keep(operation, estate, page)
     except Refusal as refusal:
         # The whole request is refused for the one field; a first page that was answered says that it is allowed.
         if estate.sign_ins is not None or not _for_sign_ins(refusal):
-            operation.refuse(refusal)
+            operation.fail(refusal)
             return
         estate.sign_ins = _why(refusal)
         for page in listed(operation, _users_path(condition, signed_in=False)):
-            operation.pages -= 1
-            operation.rows -= len(page)
             yield _keep(operation, estate, page)
 
 
 def _keep(operation: Operation, estate: Estate, page: tuple[Row, ...]) -> Record:
-    operation.answered(len(page))
     for row in page:
         object_id = guid(row, "id")
         if object_id is None:
@@ -121,7 +119,7 @@ def partners(visit: Visit, estate: Estate) -> Iterator[Record]:
         estate.partner_default = visit.door.graph.get("/v1.0/policies/crossTenantAccessPolicy/default")
         operation.answered()
     except Refusal as refusal:
-        operation.refuse(refusal)
+        operation.fail(refusal)
     yield operation.coverage()
     operation = visit.operation(PARTNERS, "partner-tenant")
     for page in listed(operation, f"/v1.0{_PARTNERS}"):

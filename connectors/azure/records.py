@@ -185,7 +185,7 @@ def partner(visit: Visit, estate: Estate, tenant: str, seen: Seen) -> Iterator[I
             unknown["trusts"] = "whether its roles are limited could not be read"
     yield _delegation(visit, "partner-tenant", tenant, tenant, seen.at, unknown, enabled=enabled)
     if enabled is not None:
-        yield trust(visit, visit.uid("partner-tenant", tenant), "entra-tenant", tenant, condition)
+        yield trust(visit, visit.uid("partner-tenant", tenant), "entra-tenant", tenant, "not known" if roles is None else condition)
 
 
 def lighthouse(visit: Visit, estate: Estate, given: Delegation) -> Iterator[Identity | Trust | Grant]:

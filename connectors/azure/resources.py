@@ -50,15 +50,13 @@ def azure_roles(visit: Visit, estate: Estate) -> Iterator[Record]:
         estate.add_gap(NOT_CONFIGURED)
         return
     operation = visit.operation(SUBSCRIPTIONS)
-    visible = 0
     try:
         for page in manager.pages(SUBSCRIPTIONS_PATH):
             operation.answered(len(page))
-            visible += len(page)
             yield operation.observe([kept(row, ("subscriptionId", "displayName", "state", "tenantId")) for row in page])
     except Refusal as refusal:
-        operation.refuse(refusal)
-    if not visible and operation.gap is None:
+        operation.fail(refusal)
+    if not operation.rows and operation.state == "complete":
         # An empty list is how Azure answers a reader without any role, and a tenant without any subscription.
         operation.note = NOTHING_VISIBLE
         estate.add_gap(NOTHING_VISIBLE)
@@ -72,12 +70,12 @@ def azure_roles(visit: Visit, estate: Estate) -> Iterator[Record]:
 def _asked(operation: Operation, manager: Api) -> Iterator[tuple[Row, ...]]:
     """Yield the rows of an operation's query page by page, counting; a refusal ends it and is counted."""
     try:
-        for page, total in manager.queried(QUERY_PATH, QUERIES[operation.name], _PAGE):
+        for page, total in manager.queried(QUERY_PATH, QUERIES[operation.operation], _PAGE):
             operation.answered(len(page))
             operation.independent_count = total
             yield page
     except Refusal as refusal:
-        operation.refuse(refusal)
+        operation.fail(refusal)
 
 
 def _definitions(visit: Visit, estate: Estate, manager: Api) -> Iterator[Record]:
@@ -112,7 +110,7 @@ def _assignments(visit: Visit, estate: Estate, manager: Api) -> Iterator[Record]
             seen.add(name)
             _assigned(operation, estate, inner(row, "properties"))
         yield operation.observe([kept(row, ("id",)) | kept(inner(row, "properties"), _ASSIGNED) for row in page])
-    estate.add_gap(operation.gap)
+    estate.add_gap(operation.why)
     yield operation.coverage()
 
 
@@ -163,7 +161,7 @@ def _lighthouse(visit: Visit, estate: Estate, manager: Api) -> Iterator[Record]:
         wanted = (text(properties, "registrationDefinitionId") or "").lower().strip("/")
         definition = definitions.get(wanted) or inner(inner(properties, "registrationDefinition"), "properties")
         if not definition:
-            operation.gaps["registration whose definition is not visible"] += 1
+            operation.gap("registration whose definition is not visible")
         estate.delegations.append(Delegation(name, properties, definition, visit.now()))
     yield operation.coverage()
 

@@ -44,7 +44,6 @@ def app_roles(visit: Visit, estate: Estate) -> Iterator[Record]:
         if roles:
             offered[object_id] = roles
     for resource, found in many(operation, [(each, f"/servicePrincipals/{each}/appRoleAssignedTo?$top=999") for each in offered]):
-        estate.add_gap(operation.gap if found is None else None)
         held = []
         for row in found or ():
             client, role = guid(row, "principalId"), guid(row, "appRoleId")
@@ -60,7 +59,7 @@ def app_roles(visit: Visit, estate: Estate) -> Iterator[Record]:
                 estate.holdings.append(Holding(client, "service-principal", value or role, _name(estate, resource), verdict))
         if held:
             yield operation.observe([kept(row, ("id", "appRoleId", "principalId", "resourceId", "createdDateTime")) for row in held])
-    estate.add_gap(operation.gap)
+    estate.add_gap(operation.why)
     if offered:
         yield operation.coverage()
 
@@ -82,7 +81,7 @@ def delegated(visit: Visit, estate: Estate) -> Iterator[Record]:
                 found[Holding(client, "service-principal", scope, _name(estate, resource), verdict, via)] = None
         yield operation.observe([kept(row, ("id", "clientId", "consentType", "principalId", "resourceId", "scope")) for row in page])
     estate.holdings += found
-    estate.add_gap(operation.gap)
+    estate.add_gap(operation.why)
     yield operation.coverage()
 
 
@@ -112,8 +111,8 @@ def directory_roles(visit: Visit, estate: Estate) -> Iterator[Record]:
             if refusal.unlicensed:
                 operation.note = f"the tenant has no licence for it, so nobody is eligible: {refusal}"
             else:
-                operation.refuse(refusal)
-        estate.add_gap(operation.gap)
+                operation.fail(refusal)
+        estate.add_gap(operation.why)
         yield operation.coverage()
 
 
@@ -175,7 +174,7 @@ def members(visit: Visit, estate: Estate) -> Iterator[Record]:
             groups += [member for kind, member in direct[group] if kind == "group"]
             if found:
                 yield operation.observe([{"group": group, "members": [member for _, member in kinds]}])
-    estate.add_gap(operation.gap)
+    estate.add_gap(operation.why)
     yield operation.coverage()
     expanded = []
     for holding in estate.holdings:

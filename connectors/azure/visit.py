@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.azure.door import BATCH, Refusal
 from connectors.azure.permissions import lacking
-from countersign.identity import Coverage, CoverageState, Observation, uid
+from countersign.identity import uid
+from countersign.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from connectors.azure.door import Door
@@ -40,102 +40,32 @@ class Visit:
 
     def operation(self, name: str, *covers: str) -> Operation:
         """Start to count an operation; `covers` are the kinds of record it is the listing of."""
-        return Operation(visit=self, name=name, covers=covers, started=self.now())
+        return Operation(
+            visit=self, source=self.source, provider=PROVIDER, scope=self.tenant, operation=name, covers=covers, now=self.now,
+            caller=self.caller,
+        )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
-class Operation:
-    """The running count of one operation, which may be many calls of one kind."""
+class Operation(Tally):
+    """The running count of one operation."""
 
     visit: Visit
-    name: str
-    covers: tuple[str, ...]
-    started: datetime
-    pages: int = 0
-    rows: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    gaps: Counter[str] = field(default_factory=Counter)
-    """Why rows that were answered could not all be kept, and how often."""
-    refused: Counter[str] = field(default_factory=Counter)
-    denied: int = 0
-    note: str | None = None
-    """What an auditor should know of it although it is complete."""
-    independent_count: int | None = None
 
-    def answered(self, rows: int = 1) -> None:
-        """Count an answer and its rows."""
-        self.pages += 1
-        self.rows += rows
-
-    def drop(self, reason: str) -> None:
-        """Count a row that had to be left out although it matters."""
-        self.rows -= 1
-        self.dropped[reason] += 1
-        self.gaps[reason] += 1
-
-    def leave_out(self, reason: str) -> None:
-        """Count a row that is not wanted."""
-        self.rows -= 1
-        self.dropped[reason] += 1
-
-    def refuse(self, refusal: Refusal) -> None:
+    def fail(self, refusal: Refusal) -> None:
         """Count a call that the service refused, with the permission that is missing where that is the reason."""
-        self.denied += refusal.denied
-        self.refused[f"{refusal}; {lacking(self.name)}" if refusal.denied else str(refusal)] += 1
+        self.refuse(f"{refusal}; {lacking(self.operation)}" if refusal.denied else str(refusal), denied=refusal.denied)
 
     def settle(self, answer: Row | Refusal) -> Row | None:
         """Count the answer to a look-up; None when it was refused, or what it asks for is gone since it was listed."""
-        if not isinstance(answer, Exception):
+        if not isinstance(answer, Refusal):
             self.answered()
             return answer
         if answer.gone:
-            self.pages += 1
-            self.dropped["gone since it was listed"] += 1
+            self.gone()
         else:
-            self.refuse(answer)
+            self.fail(answer)
         return None
-
-    @property
-    def gap(self) -> str | None:
-        """Why not everything is known that this operation should tell; None: it is."""
-        reason = next(iter(self.refused), None) or next(iter(self.gaps), None)
-        return None if reason is None else f"{self.name}: {reason}"
-
-    def observe(self, items: Iterator[Mapping[str, object]] | list[Mapping[str, object]]) -> Observation:
-        """Keep an answer's allow-listed fields."""
-        return Observation(
-            source=self.visit.source,
-            scope=self.visit.tenant,
-            operation=self.name,
-            parameters={},
-            page=self.pages,
-            at=self.visit.now(),
-            caller=self.visit.caller,
-            items=tuple(items),
-        )
-
-    def coverage(self) -> Coverage:
-        """Say how the operation went: partial as soon as one of several calls was refused, or a row could not be kept."""
-        total = sum(self.refused.values())
-        state: CoverageState = "partial" if self.gaps else "complete"
-        if total:
-            state = "partial" if self.pages else "denied" if self.denied == total else "failed"
-        reasons = [f"{reason} ({times} times)" if times > 1 else reason for reason, times in (self.refused + self.gaps).most_common()]
-        return Coverage(
-            source=self.visit.source,
-            provider=PROVIDER,
-            scope=self.visit.tenant,
-            operation=self.name,
-            state=state,
-            covers=self.covers,
-            pages=self.pages,
-            rows=max(0, self.rows),
-            dropped=dict(self.dropped),
-            independent_count=self.independent_count,
-            error="; ".join(reasons[:3]) or self.note,
-            started=self.started,
-            finished=self.visit.now(),
-        )
 
 
 def listed(operation: Operation, path: str, *, quota: Budget | None = None) -> Iterator[tuple[Row, ...]]:
@@ -145,7 +75,7 @@ def listed(operation: Operation, path: str, *, quota: Budget | None = None) -> I
             operation.answered(len(page))
             yield page
     except Refusal as refusal:
-        operation.refuse(refusal)
+        operation.fail(refusal)
 
 
 def look_up(visit: Visit, paths: list[tuple[str, str]]) -> list[tuple[str, Row | Refusal]]:

@@ -11,13 +11,13 @@ from connectors.files import aws, entra, gcloud
 from connectors.files.folder import ACCOUNT, PROVIDER_OF, Export, Found, Refused, opened, shown, tenant, walk
 from connectors.files.reading import Into
 from countersign.errors import ReadError
-from countersign.identity import Coverage, Record
 from countersign.reading import Probe, ReadRequest, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from countersign.identity import Record
     from countersign.programme import FilesSource, Source
 
 PROVIDER = "files"
@@ -68,7 +68,7 @@ def read(request: ReadRequest) -> Iterator[Record]:
         try:
             export = opened(Found(path, shown(path, root)))
         except Refused as error:
-            yield _coverage(into, f"file:{shown(path, root)}", str(error))
+            yield into.failed(f"file:{shown(path, root)}", str(error))
         else:
             exports.append(export)
     yield from _RECORDS[request.scope.provider](exports, into)
@@ -101,18 +101,10 @@ def _folder(root: Path, into: Into) -> Iterator[Record]:
     found = tuple(walk(root))
     exports, refused = _survey(root, found)
     for name, reason in refused:
-        yield _coverage(into, f"file:{name}", reason)
-    yield Coverage(
-        source=into.source,
-        provider=into.provider,
-        scope=into.scope,
-        operation="list exports",
-        state="complete",
-        pages=1,
-        rows=len(exports),
-        started=into.at,
-        finished=into.at,
-    )
+        yield into.failed(f"file:{name}", reason)
+    listing = into.operation("list exports")
+    listing.answered(len(exports))
+    yield listing.coverage()
 
 
 def _survey(root: Path, found: tuple[Found, ...]) -> tuple[tuple[tuple[Export, frozenset[str]], ...], tuple[tuple[str, str], ...]]:
@@ -144,16 +136,3 @@ def _scopes_of(export: Export, root: Path, tenants: dict[Path, frozenset[str]]) 
     if PROVIDER_OF[export.format] != "azure":
         return export.scopes
     return frozenset({tenant(export.path, root, tenants)})
-
-
-def _coverage(into: Into, operation: str, error: str) -> Coverage:
-    return Coverage(
-        source=into.source,
-        provider=into.provider,
-        scope=into.scope,
-        operation=operation,
-        state="failed",
-        error=error,
-        started=into.at,
-        finished=into.at,
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from connectors.files.folder import DETAILS, REPORT, Export, Refused, report_lines
-from connectors.files.reading import NOT_EXPORTED, Into, Tally
+from connectors.files.reading import IN_A_NEWER_FILE, NOT_EXPORTED, FileTally, Into
 from countersign.aws_documents.records import Reading, credentials_of, identities_of, root_of, user_of
 from countersign.aws_documents.report import ROOT, ReportRow, report_row, report_table
 from countersign.clock import stamp
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 BY_NAME = "a credential report has no ids: this is the user's name, which another user may take over"
 OLDER_REPORT = "row of an older credential report of the same account"
 NOT_IN_DETAILS = "user of the report who is not in the authorization details"
-IN_A_NEWER_FILE = "also in a newer file"
 
 _IDS = {"UserDetailList": "UserId", "RoleDetailList": "RoleId", "GroupDetailList": "GroupId", "Policies": "PolicyId"}
+_COUNTED = ("UserDetailList", "RoleDetailList")
+"""What the records are made of; groups and policies only say what these may do."""
 _SHOWN = (
     "UserName",
     "UserId",
@@ -43,7 +44,7 @@ _SHOWN = (
 class _Report:
     """One credential report, read."""
 
-    tally: Tally
+    tally: FileTally
     rows: Mapping[str, ReportRow]
     """By ARN."""
     shown: tuple[Mapping[str, object], ...]
@@ -54,7 +55,7 @@ def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
     newest_first = sorted(exports, key=lambda one: (one.modified, one.name), reverse=True)
     pages = [one for one in newest_first if one.format == DETAILS]
     reports = [_report(one, into, alone=not pages) for one in newest_first if one.format == REPORT]
-    usable = next((report for report in reports if report.tally.error is None), None)
+    usable = next((report for report in reports if not report.tally.refused), None)
     reading = Reading(
         account=into.scope,
         observed_at=into.at,
@@ -67,9 +68,8 @@ def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
     elif usable is not None:
         yield from _from_report(usable, reading)
     for report in reports:
-        if usable is not None and report is not usable and report.tally.error is None:
-            report.tally.dropped[OLDER_REPORT] += report.tally.rows
-            report.tally.rows = 0
+        if usable is not None and report is not usable and not report.tally.refused:
+            report.tally.leave_out(OLDER_REPORT, len(report.rows))
         elif report is usable:
             yield from report.tally.provenance(report.tally.covers)
             if pages:
@@ -86,21 +86,21 @@ def _told_at(report: _Report) -> datetime:
 
 def _report(export: Export, into: Into, *, alone: bool) -> _Report:
     covers = ("user", "password", "access-key") if alone else ("password", "access-key")
-    tally = Tally(into, export, covers)
+    tally = into.export(export, *covers)
     found: dict[str, ReportRow] = {}
     shown: list[Mapping[str, object]] = []
     try:
         for cells in report_table(report_lines(export.path, export.document)):
             row = report_row(cells)
+            shown.append(cells)
             if row.arn in found:
                 tally.drop("second row of one user")
-                continue
-            found[row.arn] = row
-            shown.append(cells)
+            else:
+                found[row.arn] = row
     except (ValueError, OverflowError, OSError, Refused) as error:
-        tally.error = f"{error}; export it again"
+        tally.refuse(f"{error}; export it again")
         return _Report(tally, {}, ())
-    tally.rows = len(found)
+    tally.answered(len(shown))
     return _Report(tally, found, tuple(shown))
 
 
@@ -120,12 +120,12 @@ def _from_report(report: _Report, reading: Reading) -> Iterator[Record]:
 
 def _from_details(pages: Sequence[Export], reading: Reading, into: Into, report: _Report | None) -> Iterator[Record]:
     seen: set[str] = set()
-    read: list[tuple[Tally, Row]] = []
+    read: list[tuple[FileTally, Row]] = []
     for export in pages:
-        tally = Tally(into, export, covers=("user", "role"))
+        tally = into.export(export, "user", "role")
         read.append((tally, _cleaned(export.document if isinstance(export.document, dict) else {}, tally, seen)))
     if all(_truncated(export.document) for export in pages):
-        read[0][0].gaps["the last page is missing: every file says that more follows; export without --max-items"] += 1
+        read[0][0].gap("the last page is missing: every file says that more follows; export without --max-items")
     named: set[str] = set()
     try:
         for record in identities_of((page for _, page in read), reading):
@@ -135,10 +135,10 @@ def _from_details(pages: Sequence[Export], reading: Reading, into: Into, report:
     except (ValueError, OverflowError, TypeError, AttributeError) as error:
         # Entries of a shape that AWS never writes; which file it is cannot be told from here, so none of them counts as whole.
         for tally, _ in read:
-            tally.gaps[f"an entry could not be read ({error}); export it again"] += 1
+            tally.gap(f"an entry could not be read ({error}); export it again")
     else:
-        if report is not None and (strangers := len(report.rows.keys() - named)):
-            report.tally.dropped[NOT_IN_DETAILS] += strangers
+        if report is not None:
+            report.tally.leave_out(NOT_IN_DETAILS, len(report.rows.keys() - named))
     for tally, page in read:
         yield from tally.provenance(tally.covers)
         entries = (kept(entry, _SHOWN) | _documents(entry) for key in _IDS for entry in rows(page, key) or ())
@@ -146,7 +146,7 @@ def _from_details(pages: Sequence[Export], reading: Reading, into: Into, report:
         yield tally.coverage()
 
 
-def _cleaned(page: Row, tally: Tally, seen: set[str]) -> Row:
+def _cleaned(page: Row, tally: FileTally, seen: set[str]) -> Row:
     """Leave out entries without an id, and those that a newer file holds."""
     cleaned: dict[str, object] = {}
     for key, id_field in _IDS.items():
@@ -157,13 +157,12 @@ def _cleaned(page: Row, tally: Tally, seen: set[str]) -> Row:
             if identifier is None:
                 tally.drop(f"entry of {key} without {id_field}")
             elif identifier in seen:
-                tally.dropped[IN_A_NEWER_FILE] += 1
+                tally.leave_out(IN_A_NEWER_FILE)
             else:
                 seen.add(identifier)
                 good.append(entry)
         cleaned[key] = good
-        if id_field in ("UserId", "RoleId"):
-            tally.rows += len(good)
+    tally.answered(sum(len(entries) for key in _COUNTED if isinstance(entries := page.get(key), list)))
     return cleaned
 
 

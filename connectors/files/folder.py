@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import csv
 import hashlib
 import os
@@ -266,5 +265,5 @@ def _one(accounts: Iterator[str], what: str) -> str:
 def _enclosed(document: Row) -> str:
     try:
         return base64.b64decode(text(document, "Content") or "", validate=True).decode("utf-8-sig")
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # no base64, not even ASCII, or no UTF-8
         raise Refused("Content is no base64 of UTF-8 text; export it again") from None

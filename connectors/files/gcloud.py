@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from connectors.files.folder import KEY_LIST, SA_LIST, Export
-from connectors.files.reading import NOT_EXPORTED, Into, Tally
+from connectors.files.reading import IN_A_NEWER_FILE, NOT_EXPORTED, FileTally, Into
 from countersign.fields import Row, flag, kept, moment, pairs, text
-from countersign.identity import Coverage, Credential, Identity, Record, uid
+from countersign.identity import Credential, Identity, Record, uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,6 @@ _SHOWN = (
 )
 
 ROTATED_BY_GOOGLE = "SYSTEM_MANAGED key, which Google rotates"
-IN_A_NEWER_FILE = "also in a newer file"
 
 
 def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
@@ -51,34 +50,29 @@ def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
     bare = len(listed - with_keys)
     if bare:
         # Google adds a key of its own to every account, so a list that was made always shows its account.
-        yield Coverage(
-            source=into.source,
-            provider="gcp",
-            scope=into.scope,
-            operation=KEY_LIST,
-            state="partial",
-            covers=_COVERS[KEY_LIST],
-            rows=len(seen),
-            error=f"no key list for {bare} of {len(listed)} service accounts; export one for each, without --managed-by",
-            started=into.at,
-            finished=into.at,
-        )
+        lists = into.operation(KEY_LIST, *_COVERS[KEY_LIST])
+        lists.answered(len(seen))
+        lists.gap(f"no key list for {bare} of {len(listed)} service accounts; export one for each, without --managed-by")
+        yield lists.coverage()
 
 
-def _mine(export: Export, into: Into) -> list[Row]:
+def _begun(export: Export, into: Into) -> tuple[FileTally, list[Row]]:
     # One list may hold several projects (a shared key folder, a search): each scope takes its own rows.
     prefix = f"projects/{into.scope}/"
-    return [row for row in export.document or () if isinstance(row, dict) and (text(row, "name") or "").startswith(prefix)]
+    mine: list[Row] = [row for row in export.document or () if isinstance(row, dict) and (text(row, "name") or "").startswith(prefix)]
+    tally = into.export(export, *_COVERS[export.format])
+    tally.answered(len(mine))
+    return tally, mine
 
 
-def _ended(tally: Tally, mine: list[Row]) -> Iterator[Record]:
+def _ended(tally: FileTally, mine: list[Row]) -> Iterator[Record]:
     yield from tally.provenance(tally.covers)
     yield from tally.observations(kept(row, _SHOWN) for row in mine)
     yield tally.coverage()
 
 
 def _accounts(export: Export, into: Into, accounts: dict[str, str]) -> Iterator[Record]:
-    tally, mine = Tally(into, export, _COVERS[export.format]), _mine(export, into)
+    tally, mine = _begun(export, into)
     for row in mine:
         unique, email = text(row, "uniqueId"), text(row, "email")
         if unique is None or email is None or not _UNIQUE.fullmatch(unique):
@@ -86,16 +80,15 @@ def _accounts(export: Export, into: Into, accounts: dict[str, str]) -> Iterator[
             continue
         subject = uid("gcp", into.scope, "service-account", unique)
         if unique in accounts:
-            tally.dropped[IN_A_NEWER_FILE] += 1
+            tally.leave_out(IN_A_NEWER_FILE)
             continue
         accounts[unique] = subject
         accounts.setdefault(email, subject)  # a deleted account's e-mail can be taken again: the newer file's account holds it
-        tally.rows += 1
         yield _identity(row, subject, unique, email, tally)
     yield from _ended(tally, mine)
 
 
-def _identity(row: Row, subject: str, native_id: str, email: str, tally: Tally) -> Identity:
+def _identity(row: Row, subject: str, native_id: str, email: str, tally: FileTally) -> Identity:
     unknown = {
         "created_at": "a service account has no creation time in IAM",
         "last_active_at": NOT_EXPORTED,
@@ -107,7 +100,7 @@ def _identity(row: Row, subject: str, native_id: str, email: str, tally: Tally) 
     return Identity(
         uid=subject,
         provider="gcp",
-        scope=tally.into.scope,
+        scope=tally.scope,
         kind="service-account",
         native_id=native_id,
         name=email,
@@ -119,13 +112,13 @@ def _identity(row: Row, subject: str, native_id: str, email: str, tally: Tally) 
         owner_claim=tags.get("owner"),
         purpose=tags.get("purpose") or description or text(row, "displayName"),
         tags=tags,
-        observed_at=tally.into.at,
+        observed_at=tally.started,
         unknown=unknown,
     )
 
 
 def _keys(export: Export, into: Into, accounts: dict[str, str], with_keys: set[str], seen: set[str]) -> Iterator[Record]:
-    tally, mine = Tally(into, export, _COVERS[export.format]), _mine(export, into)
+    tally, mine = _begun(export, into)
     for row in mine:
         match = _KEY.fullmatch(text(row, "name") or "")
         if match is None:
@@ -134,15 +127,17 @@ def _keys(export: Export, into: Into, accounts: dict[str, str], with_keys: set[s
         holder, key_id = match[2], match[3]
         if holder in accounts:
             with_keys.add(accounts[holder])
+        if text(row, "keyType") == "SYSTEM_MANAGED":
+            tally.leave_out(ROTATED_BY_GOOGLE)
+            continue
         if text(row, "keyType") != "USER_MANAGED":
-            tally.dropped[ROTATED_BY_GOOGLE if text(row, "keyType") == "SYSTEM_MANAGED" else "key of an unknown type"] += 1
+            tally.drop("key of an unknown type")
             continue
         subject = uid("gcp", into.scope, "service-account-key", key_id)
         if subject in seen:
-            tally.dropped[IN_A_NEWER_FILE] += 1
+            tally.leave_out(IN_A_NEWER_FILE)
             continue
         seen.add(subject)
-        tally.rows += 1
         if holder not in accounts:
             accounts[holder] = uid("gcp", into.scope, "service-account", holder)
             yield _unlisted(holder, accounts[holder], tally)
@@ -150,12 +145,12 @@ def _keys(export: Export, into: Into, accounts: dict[str, str], with_keys: set[s
     yield from _ended(tally, mine)
 
 
-def _unlisted(holder: str, subject: str, tally: Tally) -> Identity:
+def _unlisted(holder: str, subject: str, tally: FileTally) -> Identity:
     why = "its account is in no `gcloud iam service-accounts list` of this folder"
     return Identity(
         uid=subject,
         provider="gcp",
-        scope=tally.into.scope,
+        scope=tally.scope,
         kind="service-account",
         native_id=holder,
         name=holder,
@@ -163,12 +158,12 @@ def _unlisted(holder: str, subject: str, tally: Tally) -> Identity:
         enabled=None,
         console=False,
         use_seen_to=tally.export.modified,
-        observed_at=tally.into.at,
+        observed_at=tally.started,
         unknown=dict.fromkeys(("native_id", "enabled", "created_at", "last_active_at", "grants", "trusts", "purpose"), why),
     )
 
 
-def _key(row: Row, subject: str, identity_uid: str, tally: Tally) -> Credential:
+def _key(row: Row, subject: str, identity_uid: str, tally: FileTally) -> Credential:
     unknown = {"last_used_at": NOT_EXPORTED}
     created, no_start = moment(row, "validAfterTime")
     expires, no_end = (None, None) if _never(row) else moment(row, "validBeforeTime")
@@ -180,14 +175,14 @@ def _key(row: Row, subject: str, identity_uid: str, tally: Tally) -> Credential:
         uid=subject,
         identity_uid=identity_uid,
         provider="gcp",
-        scope=tally.into.scope,
+        scope=tally.scope,
         kind="service-account-key",
         enabled=flag(row, "disabled") is not True,
         created_at=created,
         expires_at=expires,
         never_expires=_never(row),
         use_seen_to=tally.export.modified,
-        observed_at=tally.into.at,
+        observed_at=tally.started,
         unknown=unknown,
     )
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from countersign.clock import stamp
-from countersign.identity import Coverage, CoverageState, Observation, Provenance
+from countersign.identity import Provenance
+from countersign.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from connectors.files.folder import Export
+    from countersign.identity import Coverage, Observation
 
 PAGE = 500
 NO_CALLER = "not in the export"
 NOT_EXPORTED = "not in this export"
+IN_A_NEWER_FILE = "also in a newer file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +33,39 @@ class Into:
     at: datetime
     """The moment of reading, UTC."""
 
+    def operation(self, name: str, *covers: str) -> Tally:
+        """Start to count what is no single export."""
+        return Tally(
+            source=self.source, provider=self.provider, scope=self.scope, operation=name, covers=covers, now=lambda: self.at,
+            caller=NO_CALLER,
+        )  # fmt: skip
 
-@dataclass(slots=True)
-class Tally:
-    """What reading one file came to, while it is being read."""
+    def export(self, export: Export, *covers: str) -> FileTally:
+        """Start to count what reading an export comes to; `covers` are the kinds of record it is the listing of."""
+        return FileTally(
+            source=self.source, provider=self.provider, scope=self.scope, operation=f"file:{export.name}", covers=covers,
+            now=lambda: self.at, caller=NO_CALLER, export=export,
+        )  # fmt: skip
 
-    into: Into
+    def failed(self, name: str, reason: str) -> Coverage:
+        """Say that something told nothing."""
+        operation = self.operation(name)
+        operation.refuse(reason)
+        return operation.coverage()
+
+
+@dataclass(slots=True, kw_only=True)
+class FileTally(Tally):
+    """What reading one file came to, while it is being read: a file that can be read is one answer."""
+
     export: Export
-    covers: tuple[str, ...]
-    rows: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    gaps: Counter[str] = field(default_factory=Counter)
-    """Why the file does not tell everything it should, and how often; empty: it does."""
-    error: str | None = None
-    """Why the file told nothing."""
-
-    @property
-    def operation(self) -> str:
-        """The name this file goes by in coverage and observations."""
-        return f"file:{self.export.name}"
-
-    def drop(self, reason: str) -> None:
-        """Count a row that had to be left out although it matters."""
-        self.dropped[reason] += 1
-        self.gaps[reason] += 1
-
-    def coverage(self) -> Coverage:
-        """Say how the file went."""
-        state: CoverageState = "failed" if self.error else "partial" if self.gaps else "complete"
-        gaps = "; ".join(f"{reason} ({times} times)" if times > 1 else reason for reason, times in self.gaps.items())
-        return Coverage(
-            source=self.into.source,
-            provider=self.into.provider,
-            scope=self.into.scope,
-            operation=self.operation,
-            state=state,
-            covers=self.covers,
-            pages=0 if self.error else 1,
-            rows=self.rows,
-            dropped=dict(self.dropped),
-            error=self.error or gaps or None,
-            started=self.into.at,
-            finished=self.into.at,
-        )
 
     def provenance(self, kinds: Sequence[str], name: str = "*") -> Iterator[Provenance]:
         """Say that this file is where the fields of these kinds come from."""
         for kind in kinds:
             yield Provenance(
-                provider=self.into.provider,
-                scope=self.into.scope,
+                provider=self.provider,
+                scope=self.scope,
                 kind=kind,
                 field=name,
                 call=f"{self.export.format} ({self.operation})",
@@ -93,13 +78,4 @@ class Tally:
         page = 0
         while (chunk := tuple(islice(items, PAGE))) or page == 0:
             page += 1
-            yield Observation(
-                source=self.into.source,
-                scope=self.into.scope,
-                operation=self.operation,
-                parameters=said,
-                page=page,
-                at=self.into.at,
-                caller=NO_CALLER,
-                items=chunk,
-            )
+            yield self.observe(chunk, parameters=said, page=page)

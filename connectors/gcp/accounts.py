@@ -50,8 +50,7 @@ class Accounts:
                     continue
                 self.rows[unique] = row
                 self.ids[unique] = self.ids[email] = unique
-                listing.rows += 1
-            yield listing.observe(asked, [kept(row, _SHOWN, whole=True) for row in page])
+            yield listing.observe([kept(row, _SHOWN, whole=True) for row in page], parameters=asked)
 
     def unlisted(self, unique: str, email: str | None) -> None:
         """Add an account that only others tell of (Cloud Asset, its keys), since the listing is not whole."""
@@ -157,7 +156,6 @@ class Created:
                 if name is None:
                     search.drop("result without a name")
                     continue
-                search.rows += 1
                 self.number = self.number or tail(text(row, "project"))
                 about = inner(row, "additionalAttributes")
                 unique = text(about, "uniqueId") or tail(name) or ""
@@ -165,7 +163,7 @@ class Created:
                     self.accounts[unique] = text(about, "email")
                 if at is not None:
                     self.at.update(dict.fromkeys(_names(name, row), at))
-            yield search.observe(asked, [kept(row, _SHOWN_FOUND, whole=True) for row in page])
+            yield search.observe([kept(row, _SHOWN_FOUND, whole=True) for row in page], parameters=asked)
 
     def of(self, *names: str) -> tuple[datetime | None, str | None]:
         """Give the time by the first name that is known, and else the reason why there is none."""

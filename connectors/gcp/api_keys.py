@@ -36,7 +36,6 @@ def read_api_keys(visit: Visit, accounts: Accounts) -> Iterator[Record]:
             if match is None:
                 listing.drop("API key without a usable name")
                 continue
-            listing.rows += 1
             holder = accounts.uid(text(row, "serviceAccountEmail") or "")
             if holder is None:
                 holder = visit.uid("project", match[1])
@@ -45,7 +44,7 @@ def read_api_keys(visit: Visit, accounts: Accounts) -> Iterator[Record]:
                     yield _project(visit, match[1])
             yield _credential(visit, text(row, "uid") or match[2], holder, row)
             yield from _grants(visit, text(row, "uid") or match[2], holder, row)
-        yield listing.observe(asked, [{**kept(row, _SHOWN, whole=True), "restricted": restricted(row)} for row in page])
+        yield listing.observe([{**kept(row, _SHOWN, whole=True), "restricted": restricted(row)} for row in page], parameters=asked)
 
 
 def restricted(row: Row) -> tuple[str, ...]:

@@ -83,9 +83,8 @@ class Bindings:
         for page in search.listed("results", asked):
             for row in page:
                 for bound in self._bound(row, search):
-                    search.rows += 1
                     yield from self._held(bound)
-            yield search.observe(asked, [_shown(row) for row in page])
+            yield search.observe([_shown(row) for row in page], parameters=asked)
         for bound in self._later:
             yield from self._on_account(bound)
         if self._elsewhere:
@@ -123,14 +122,14 @@ class Bindings:
             if one.kind == "unknown":
                 self._op.drop(reason)
             else:
-                self._op.dropped[reason] += 1
+                self._op.leave_out(reason)
             return
         subjects = tuple(self._subjects(one))
         if one.kind == "pool" and self._is_own(one) and self.federation.whole and not self._pool_exists(one):
-            self._op.dropped["principal of a pool that does not exist"] += 1
+            self._op.leave_out("principal of a pool that does not exist")
             return
         if not subjects and self.accounts is not None and self._is_listed_home(one):
-            self._op.dropped["service account that is not in IAM's list"] += 1
+            self._op.leave_out("service account that is not in IAM's list")
             return
         if self.accounts is None and one.kind == "service-account":
             self._elsewhere.append(bound)
@@ -180,13 +179,12 @@ class Bindings:
         asked = {"scope": self.visit.scope, "assetTypes": [f"{_IAM}/ServiceAccount"], "pageSize": PAGE}
         wanted = {bound.member.name for bound in self._elsewhere}
         for page in search.listed("results", asked):
-            search.rows += len(page)
             for row in page:
                 about, place = inner(row, "additionalAttributes"), _ACCOUNT.match(text(row, "name") or "")
                 email, unique = text(about, "email"), text(about, "uniqueId") or tail(text(row, "name"))
                 if place is not None and unique is not None and email in wanted:
                     self._homes[email] = uid(PROVIDER, place[1], "service-account", unique)
-            yield search.observe(asked, [kept(row, ("name", "additionalAttributes"), whole=True) for row in page])
+            yield search.observe([kept(row, ("name", "additionalAttributes"), whole=True) for row in page], parameters=asked)
 
     def _pool_exists(self, one: Member) -> bool:
         return one.pool_of_clusters or one.pool in self.federation.pools
@@ -297,7 +295,6 @@ class Bindings:
             answer = self._roles[call.name].ask({"name": role})
             self._permissions[role] = None
             if answer is not None:
-                self._roles[call.name].rows += 1
                 self._permissions[role] = texts(answer, "includedPermissions")
         return self._permissions[role]
 
@@ -315,13 +312,12 @@ class Bindings:
             answer = self.visit.door.ask(PROJECT, {"name": f"projects/{number}"})
         except (ScopeDeniedError, GoneError):
             # Nothing is missing: a project that we may not see is somebody else's.
-            lookups.dropped["project of somebody else, known by its number only"] += 1
+            lookups.leave_out("project of somebody else, known by its number only")
             return None
         except ReadError as error:
             lookups.fail(error)
             return None
-        lookups.pages += 1
-        lookups.rows += 1
+        lookups.answered()
         return text(answer, "projectId")
 
     @property

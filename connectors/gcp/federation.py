@@ -73,8 +73,7 @@ class Federation:
         found: list[Row] = []
         for page in pools.listed("workforcePools" if self.workforce else "workloadIdentityPools", asked):
             found += page
-            pools.rows += len(page)
-            yield pools.observe(asked, [kept(row, _SHOWN_POOL, whole=True) for row in page])
+            yield pools.observe([kept(row, _SHOWN_POOL, whole=True) for row in page], parameters=asked)
         for row in found:
             name = text(row, "name") or ""
             match = _NAME.fullmatch(name)
@@ -82,8 +81,8 @@ class Federation:
                 pools.drop("pool without a usable name")
                 continue
             yield from self._providers(match[1], row, providers)
-        if pools.error is not None and not found:
-            providers.fail(pools.error)  # no pool, so nobody to ask about
+        if pools.refused and not found:
+            providers.refuse(str(pools.why), denied=bool(pools.denied))  # no pool, so nobody to ask about
 
     def _providers(self, pool: str, about: Row, listing: Operation) -> Iterator[Observation]:
         pools = "workforcePools" if self.workforce else f"projects/{self.visit.scope}/locations/global/workloadIdentityPools"
@@ -95,12 +94,11 @@ class Federation:
                 if match is None or match[2] is None:
                     listing.drop("provider without a usable name")
                     continue
-                listing.rows += 1
                 live = enabled(about, row)
                 if live is None:
-                    listing.gap = "a state that is not known"
+                    listing.gap("a state that is not known")
                 held.append(Provider(self.visit.uid(self.kind, f"{pool}/{match[2]}"), pool, row, live, parties(row)))
-            yield listing.observe(asked, [_shown(row) for row in page])
+            yield listing.observe([_shown(row) for row in page], parameters=asked)
         self.pools[pool] = tuple(held)
 
     def records(self, created: Created | None, gaps: dict[str, str]) -> Iterator[Identity | Trust]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from connectors.gcp.permissions import KEYS, LIST_ASSETS
 from connectors.gcp.use import use
 from connectors.gcp.visit import PROVIDER
-from countersign.errors import ReadError, ScopeDeniedError
 from countersign.fields import Row, inner, kept, listed, moment, text
 from countersign.identity import Credential, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from connectors.gcp.accounts import Accounts
@@ -43,7 +42,7 @@ class Keys:
         """List all keys in one paged call, then look at each account that has some; account by account where that call fails."""
         listing = self.visit.operation(LIST_ASSETS, "service-account-key")
         yield from self._assets(listing)
-        if listing.error is None:
+        if not listing.refused:
             holders = {unique for unique, _ in self.rows.values()}
             self.details = self.visit.operation(KEYS)
         else:
@@ -51,13 +50,16 @@ class Keys:
             listing.covers = ()
             holders = set(self.accounts.ids.values()) | {unique for unique, _ in self.rows.values()}
             self.details = self.visit.operation(KEYS, "service-account-key")
+        assets: dict[str, list[str]] = {}
+        for key, (unique, _) in self.rows.items():
+            assets.setdefault(unique, []).append(key)
         for unique in sorted(holders):
-            if isinstance(self.details.error, ScopeDeniedError) and not self.details.pages:
+            if self.details.state == "denied":
                 break  # what is refused for one account is refused for all
-            yield from self._of_account(unique, self.details)
+            yield from self._of_account(unique, assets, self.details)
         accounts = self.accounts.listing
-        if listing.error is not None and accounts is not None and not self.accounts.whole:
-            self.details.fail(accounts.error or ReadError(accounts.call.name, str(accounts.gap)))  # some may have had keys too
+        if listing.refused and accounts is not None and accounts.why is not None:
+            self.details.refuse(accounts.why, denied=bool(accounts.denied))  # some may have had keys too
 
     def _assets(self, listing: Operation) -> Iterator[Observation]:
         asked = {"parent": f"projects/{self.visit.scope}", "assetTypes": [_ASSET], "contentType": "RESOURCE", "pageSize": PAGE}
@@ -74,21 +76,20 @@ class Keys:
                         self.accounts.unlisted(named[1], told[1] if told and "@" in told[1] else None)
                         holder = named[1]
                     if holder is None:
-                        listing.dropped["its account is not in IAM's list"] += 1
+                        listing.leave_out("its account is not in IAM's list")
                     else:
                         self.rows[named[2]] = (holder, data)
-                        listing.rows += 1
                 items.append(_shown(data))
-            yield listing.observe(asked, items)
+            yield listing.observe(items, parameters=asked)
 
-    def _of_account(self, unique: str, details: Operation) -> Iterator[Observation]:
+    def _of_account(self, unique: str, assets: Mapping[str, list[str]], details: Operation) -> Iterator[Observation]:
         asked = {"name": f"projects/{self.visit.scope}/serviceAccounts/{unique}", "keyTypes": ["USER_MANAGED"]}
-        answer = details.ask(asked)
+        answer = details.ask(asked, "keys")
         if answer is None:
             return
         # IAM is the authority: what it no longer lists is gone.
-        for key in [key for key, (holder, _) in self.rows.items() if holder == unique]:
-            del self.rows[key]
+        for key in assets.get(unique, ()):
+            self.rows.pop(key, None)
         found = listed(answer, "keys")
         for row in found:
             named = _OF.search(text(row, "name") or "")
@@ -96,14 +97,13 @@ class Keys:
                 details.drop("key without a name")
             elif self._user_managed(row, details):
                 self.rows[named[2]] = (unique, row)
-                details.rows += 1
-        yield details.observe(asked, [_shown(row) for row in found])
+        yield details.observe([_shown(row) for row in found], parameters=asked)
 
     @staticmethod
     def _user_managed(row: Row, operation: Operation) -> bool:
         kind = row.get("keyType")
         if kind == "SYSTEM_MANAGED":
-            operation.dropped[ROTATED_BY_GOOGLE] += 1
+            operation.leave_out(ROTATED_BY_GOOGLE)
         elif kind != "USER_MANAGED":
             operation.drop("key of an unknown type")
         return kind == "USER_MANAGED"

@@ -111,8 +111,7 @@ def _number(visit: Visit) -> str | None:
     except ReadError as error:
         operation.fail(error)
         return None
-    operation.pages += 1
-    operation.rows += 1
+    operation.answered()
     return tail(text(answer, "name"))
 
 
@@ -126,7 +125,7 @@ def _settled(visit: Visit, records: Iterator[Record]) -> Iterator[Record]:
     if not visit.answered:
         raise visit.nothing_read()
     at = visit.now()
-    asked = {operation.call.name for operation in visit.operations if operation.pages}
+    asked = {operation.operation for operation in visit.operations if operation.pages}
     for kind, field, call in _CALLS:
         if kind in kinds and call.name in asked:
             yield Provenance(provider=PROVIDER, scope=visit.scope, kind=kind, field=field, call=call.name, at=at)
@@ -136,5 +135,5 @@ def _settled(visit: Visit, records: Iterator[Record]) -> Iterator[Record]:
 def coverage(visit: Visit) -> Iterator[Coverage]:
     """Yield how each operation went that was used."""
     for operation in visit.operations:
-        if operation.pages or operation.error is not None or operation.covers:
+        if operation.used or operation.covers:
             yield operation.coverage()

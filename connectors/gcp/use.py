@@ -93,8 +93,7 @@ def _query(visit: Visit, call: Call, operation: Operation, into: dict[str, Seen]
                 operation.drop("activity without the name of its account or key")
                 continue
             into[name] = seen(row)
-            operation.rows += 1
-        yield operation.observe(asked, [{key: row[key] for key in _SHOWN if key in row} for row in page])
+        yield operation.observe([{key: row[key] for key in _SHOWN if key in row} for row in page], parameters=asked)
 
 
 def _subject(row: Row, kind: str) -> str | None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connectors.gcp.door import GoneError
 from connectors.gcp.paging import pages
 from countersign.errors import ReadError, ScopeDeniedError
-from countersign.identity import Coverage, CoverageState, Observation, uid
+from countersign.fields import Row, listed
+from countersign.identity import uid
+from countersign.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from connectors.gcp.door import Door
     from connectors.gcp.permissions import Call
-    from countersign.fields import Row
 
 PROVIDER = "gcp"
-GONE = "gone since it was listed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +32,7 @@ class Visit:
     """Project id, or `organizations/N`."""
     now: Callable[[], datetime]
     operations: list[Operation] = field(default_factory=list)
+    failures: list[ReadError] = field(default_factory=list)
 
     def uid(self, kind: str, native_id: str) -> str:
         """Name a record of this scope."""
@@ -40,7 +40,10 @@ class Visit:
 
     def operation(self, call: Call, *covers: str) -> Operation:
         """Start to count an operation; `covers` are the kinds of record it is the listing of."""
-        made = Operation(visit=self, call=call, covers=covers, started=self.now())
+        made = Operation(
+            visit=self, call=call, source=self.source, provider=PROVIDER, scope=self.scope, operation=call.name, covers=covers,
+            now=self.now, caller=self.door.caller,
+        )  # fmt: skip
         self.operations.append(made)
         return made
 
@@ -55,113 +58,50 @@ class Visit:
 
     def nothing_read(self) -> ReadError:
         """Give the error of a scope where nothing was answered: a refusal only if trying again cannot help."""
-        errors = [operation.error for operation in self.operations if operation.error is not None]
-        first = errors[0]
-        if all(isinstance(error, ScopeDeniedError | GoneError) for error in errors):
-            why = first.message.removeprefix(f"{first.operation}: ")
-            return ScopeDeniedError(self.scope, f"every operation was refused; the first, {first.operation}: {why}")
-        return next(error for error in errors if not isinstance(error, ScopeDeniedError | GoneError))
+        others = (error for error in self.failures if not isinstance(error, ScopeDeniedError | GoneError))
+        denied = ScopeDeniedError(self.scope, f"every operation was refused; the first, {self.failures[0].message}")
+        return next(others, denied)
 
 
 @dataclass(slots=True, kw_only=True)
-class Operation:
-    """The running count of one operation, which may be many calls of one kind."""
+class Operation(Tally):
+    """The running count of one operation."""
 
     visit: Visit
     call: Call
-    covers: tuple[str, ...]
-    started: datetime
-    pages: int = 0
-    rows: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    error: ReadError | None = None
-    """The first failure; what was answered before and after it was kept."""
-    failures: int = 0
-    gap: str | None = None
-    """Why rows that were answered could not all be understood."""
 
-    def ask(self, asked: Row) -> Row | None:
-        """Make one call of several; None when it failed, which is counted, or its subject is gone."""
+    def answered(self, rows: int = 1) -> None:
+        """Count an answer and the rows in it."""
+        self.caller = self.visit.door.caller  # a machine's credentials know whose they are once they have been used
+        Tally.answered(self, rows)
+
+    def ask(self, asked: Row, listing: str | None = None) -> Row | None:
+        """Make one call of several; None when it failed, which is counted, or its subject is gone.
+
+        The answer is one row, or where it has a `listing`, the rows in that.
+        """
         try:
             answer = self.visit.door.ask(self.call, asked)
         except GoneError:
-            self.pages += 1
-            self.dropped[GONE] += 1
-            return None
+            self.gone()
         except ReadError as error:
             self.fail(error)
-            return None
-        self.pages += 1
-        return answer
+        else:
+            self.answered(1 if listing is None else len(listed(answer, listing)))
+            return answer
+        return None
 
     def listed(self, listing: str, asked: Row) -> Iterator[tuple[Row, ...]]:
-        """Yield the rows under `listing` page by page; a failure is kept, and ends the pages."""
+        """Yield the rows under `listing` page by page; a failure is counted, and ends the pages."""
         try:
             for page, misshapen in pages(self.visit.door, self.call, listing, asked):
-                self.pages += 1
-                if misshapen:
-                    self.drop("entry that is no object", misshapen)
+                self.answered(len(page) + misshapen)
+                self.drop("entry that is no object", misshapen)
                 yield page
         except ReadError as error:
             self.fail(error)
 
     def fail(self, error: ReadError) -> None:
-        """Keep the first failure."""
-        self.error = self.error or error
-        self.failures += 1
-
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Leave out rows that could not be understood: the operation is then not complete."""
-        self.dropped[reason] += count
-        self.gap = self.gap or f"left out: {reason}"
-
-    @property
-    def state(self) -> CoverageState:
-        """`partial` when something was answered, and something is missing."""
-        if self.error is None:
-            return "partial" if self.gap else "complete"
-        if self.pages:
-            return "partial"
-        return "denied" if isinstance(self.error, ScopeDeniedError) else "failed"
-
-    @property
-    def why(self) -> str | None:
-        """What is missing and why, with the operation's name; None when nothing is."""
-        if self.error is not None:
-            return str(self.error)
-        return None if self.gap is None else f"{self.call.name}: {self.gap}"
-
-    def observe(self, parameters: Mapping[str, object], items: Sequence[Mapping[str, object]]) -> Observation:
-        """Keep an answer's allow-listed fields."""
-        visit = self.visit
-        return Observation(
-            source=visit.source,
-            scope=visit.scope,
-            operation=self.call.name,
-            parameters=parameters,
-            page=self.pages,
-            at=visit.now(),
-            caller=visit.door.caller,
-            items=tuple(items),
-        )
-
-    def coverage(self) -> Coverage:
-        """Say how the operation went."""
-        error = self.gap
-        if self.error is not None:
-            error = self.error.message.removeprefix(f"{self.error.operation}: ")
-            error = error if self.failures == 1 else f"{self.failures} calls failed, the first: {error}"
-        return Coverage(
-            source=self.visit.source,
-            provider=PROVIDER,
-            scope=self.visit.scope,
-            operation=self.call.name,
-            state=self.state,
-            covers=self.covers,
-            pages=self.pages,
-            rows=self.rows,
-            dropped=dict(self.dropped),
-            error=error,
-            started=self.started,
-            finished=self.visit.now(),
-        )
+        """Count a call that was refused or failed."""
+        self.visit.failures.append(error)
+        self.refuse(error.message.removeprefix(f"{error.operation}: "), denied=isinstance(error, ScopeDeniedError))

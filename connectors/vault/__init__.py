@@ -18,7 +18,8 @@ from connectors.vault.provenance import CALLS
 from connectors.vault.scopes import scopes
 from connectors.vault.visit import PROVIDER, Visit
 from countersign.errors import ReadError, ScopeDeniedError
-from countersign.identity import Coverage, Credential, Identity, Observation, Provenance, Record
+from countersign.identity import Coverage, Observation, Record
+from countersign.reading import traced, unless_denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,28 +54,15 @@ def read(request: ReadRequest, *, sleep: Callable[[float], None] = time.sleep) -
     Raises ScopeDeniedError when the login or every single operation is refused, ReadError when the server does not answer or
     the namespace does not exist.
     """
-    held: list[Record] = []
-    allowed = False
-    for record in _read(request, sleep):
-        # A namespace where nothing is allowed is one refusal, not a row per operation.
-        allowed = allowed or not _is_refusal(record)
-        if allowed:
-            yield from held
-            held.clear()
-            yield record
-        else:
-            held.append(record)
-    if not allowed:
-        raise ScopeDeniedError(request.scope.name, "every operation was denied; docs/connectors/vault.md has the policy that reading needs")
+    denied = ScopeDeniedError(request.scope.name, "every operation was denied; docs/connectors/vault.md has the policy that reading needs")
+    yield from unless_denied(_read(request, sleep), _answered, denied)
 
 
-def _is_refusal(record: Record) -> bool:
-    """Whether a record shows nothing that the server let us read: a denial, who we are, a listing left out, or our own file."""
-    if isinstance(record, Observation):
-        return record.operation == audit.LOG
-    if not isinstance(record, Coverage):
+def _answered(record: Record) -> bool:
+    """Whether a record shows that the server let us read: not a denial, who we are, a listing left out, or our own file."""
+    if isinstance(record, Coverage | Observation) and record.operation in (f"GET {_SELF}", audit.LOG):
         return False
-    return record.state == "denied" or record.operation in (f"GET {_SELF}", audit.LOG) or (record.state == "complete" and not record.pages)
+    return not isinstance(record, Coverage) or (record.state != "denied" and (record.pages > 0 or record.state != "complete"))
 
 
 def _read(request: ReadRequest, sleep: Callable[[float], None]) -> Iterator[Record]:
@@ -88,19 +76,11 @@ def _read(request: ReadRequest, sleep: Callable[[float], None]) -> Iterator[Reco
     whoami.settle(about)
     yield whoami.coverage()
 
-    at, known, grants = request.now(), Known(), Grants(visit)
-    kinds: set[str] = set()
-    for record in _everything(visit, source, known, grants):
-        if isinstance(record, Identity | Credential):
-            kinds.add(record.kind)
-        yield record
-    yield from grants.coverage()
-    for kind, field, call in CALLS:
-        if kind in kinds:
-            yield Provenance(provider=PROVIDER, scope=visit.scope, kind=kind, field=field, call=call, at=at)
+    yield from traced(_everything(visit, source), CALLS, request.scope, request.now())
 
 
-def _everything(visit: Visit, source: VaultSource, known: Known, grants: Grants) -> Iterator[Record]:
+def _everything(visit: Visit, source: VaultSource) -> Iterator[Record]:
+    known, grants = Known(), Grants(visit)
     methods, _, rows = _mounts(
         visit, "sys/auth", ("approle", "secret-id", "user", "auth-role"), frozenset({"approle", "userpass", *roles.FOLDERS})
     )
@@ -129,6 +109,7 @@ def _everything(visit: Visit, source: VaultSource, known: Known, grants: Grants)
         yield from leases.records(every, {mount.path for mount in held}, known)
     else:
         yield leases.left_out()
+    yield from grants.coverage()
 
 
 def _mounts(visit: Visit, path: str, covers: tuple[str, ...], readable: frozenset[str]) -> tuple[list[Mount], list[Mount], list[Record]]:
@@ -138,7 +119,7 @@ def _mounts(visit: Visit, path: str, covers: tuple[str, ...], readable: frozense
     if isinstance(answer, Refusal):
         if answer.status == ABSENT:
             raise ReadError(path, f"there is no such namespace: {answer.message}")
-        operation.refuse(answer)
+        operation.fail(answer)
         return [], [], [operation.coverage()]
     operation.answered(len(answer))
     mounts, every = [], []
@@ -151,7 +132,7 @@ def _mounts(visit: Visit, path: str, covers: tuple[str, ...], readable: frozense
         if reason is None:
             mounts.append(mount)
         elif mount.kind not in records.BUILT_IN:
-            operation.dropped[reason] += 1
+            operation.leave_out(reason)
     rows = ((name, about) for name, about in answer.items() if isinstance(about, dict))
     seen = operation.observe([{"path": name, **records.pick(about, ("type", "accessor", "options"))} for name, about in rows])
     return mounts, every, [seen, operation.coverage()]

@@ -44,26 +44,27 @@ def search(visit: Visit, file: str, methods: Iterable[Mount], leases: Iterable[s
     yield tables.coverage()
     device = Device(_USUAL, doubt="how its device is set is not known") if isinstance(table, Refusal) else device_of(table, path)
     if isinstance(device, str):
-        visit.uses.why = log.failed = f"the audit log is not read: {device}"
+        visit.uses.why = f"the audit log is not read: {device}"
+        log.refuse(visit.uses.why)
         yield log.coverage()
         return
     tokens, secret_ids = _accessors(visit, methods)
     hashing = visit.operation(f"POST sys/audit-hash/{device.name}")
     hashed = {one: one for one in tokens} if device.plain else _hashed(visit, device, tokens, hashing)
     found = Sightings(hashed, _hashed(visit, device, secret_ids, hashing), frozenset(leases))
-    if hashing.pages or hashing.refused:
+    if hashing.used:
         yield hashing.coverage()
     cluster = visit.operation("GET sys/ha-status")
     found.doubts += [doubt for doubt in (device.doubt, _nodes(cluster.settle(visit.api.at_root().get("sys/ha-status")))) if doubt]
     yield cluster.coverage()
     seen = _read(path, found, log)
-    log.dropped.update({"a line that is no entry": found.broken} if found.broken else {})
+    log.leave_out("a line that is no entry", found.broken)
     if found.token_used or found.issued:
         visit.uses.learn(found)
     else:
-        nothing = "it names no accessor of this server, so it is the log of another server or of another audit device"
-        log.failed = log.failed or nothing
-        visit.uses.why = f"the audit log does not say: {log.failed}"
+        if not log.refused:
+            log.refuse("it names no accessor of this server, so it is the log of another server or of another audit device")
+        visit.uses.why = f"the audit log does not say: {log.coverage().error}"
     yield log.observe(seen)
     yield log.coverage()
 
@@ -132,19 +133,19 @@ def _read(path: Path, found: Sightings, log: Operation) -> list[Mapping[str, obj
     try:
         files = files_of(path)
     except OSError as error:
-        log.failed = f"{path.name}: {_reason(error)}"
+        log.refuse(f"{path.name}: {_reason(error)}")
         return []
     seen: list[Mapping[str, object]] = []
     for file in reversed(files):
         first, entries = None, 0
         if not file.readable:
-            log.dropped["a file that is compressed otherwise than by gzip"] += 1
+            log.leave_out("a file that is compressed otherwise than by gzip")
             continue
         try:
             first, entries = stream(file, found)
         except OSError as error:
             found.begins = None
-            log.failed = f"{file.path.name}: {_reason(error)}"
+            log.refuse(f"{file.path.name}: {_reason(error)}")
         if file.joined and found.begins is None:
             found.begins = first
         log.answered(entries)

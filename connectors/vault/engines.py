@@ -33,7 +33,7 @@ def secrets(visit: Visit, mount: Mount) -> Iterator[Record]:
         yield from _walk(visit, mount)
         return
     else:
-        scan.refuse(tree)
+        scan.fail(tree)
     yield scan.coverage()
 
 
@@ -64,7 +64,7 @@ def _secrets(visit: Visit, mount: Mount, operation: Operation, found: Iterable[t
     while batch := list(islice(rest, BATCH)):
         for path, metadata in batch:
             if not metadata.get("current_version"):
-                operation.dropped["metadata without a version"] += 1
+                operation.leave_out("metadata without a version")
             elif credential := operation.made(partial(credentials.secret, visit, mount, path, metadata, visit.now())):
                 yield credential
         yield operation.observe(
@@ -124,7 +124,7 @@ def _certificates_one_by_one(visit: Visit, mount: Mount) -> Iterator[Record]:
             try:
                 opened = credentials.opened(found)
             except ValueError:
-                reads.dropped["not an X.509 certificate"] += 1
+                reads.drop("not an X.509 certificate")
                 continue
             yield credentials.certificate(visit, mount, serial, opened, revoked=opened["revocation_time"] > 0)
             seen.append({"serial": serial, **opened})

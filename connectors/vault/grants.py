@@ -58,7 +58,7 @@ class Grants:
     def coverage(self) -> Iterator[Coverage]:
         """Say how reading policies and groups went."""
         for operation in (self._policy_reads, self._group_reads):
-            if operation.pages or operation.refused:
+            if operation.used:
                 yield operation.coverage()
 
     def _judge(self, name: str) -> Verdict:

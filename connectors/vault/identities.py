@@ -29,6 +29,8 @@ class Known:
     """Uid of the identity that stands for each entity id."""
     tokens: dict[str, str] = field(default_factory=dict)
     """Uid of each token that is an identity of its own, by accessor."""
+    whole: set[str] = field(default_factory=set)
+    """Accessors of the AppRole mounts whose roles are all known, each with its role-id."""
     certain: bool = True
     """Whether every entity was read."""
 
@@ -40,7 +42,7 @@ def listed(visit: Visit, operation: Operation, path: str, *, stored: Callable[[s
             operation.answered(len(page.keys))
             yield page
     except Refusal as refusal:
-        operation.refuse(refusal)
+        operation.fail(refusal)
 
 
 def approles(visit: Visit, mount: Mount, known: Known) -> Iterator[Record]:
@@ -84,6 +86,8 @@ def approles(visit: Visit, mount: Mount, known: Known) -> Iterator[Record]:
         for name, role_facts in roles.items():
             listed_all = accessors[name] is not None
             known.approles.append(records.with_claims(role_facts, claims[name] if listed_all else None))
+    if listing.state == reads.state == id_reads.state == "complete":
+        known.whole.add(mount.accessor)
     yield from told(listing, reads, id_reads, secret_ids, lookups)
 
 
@@ -135,14 +139,17 @@ def entities(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
             known.logins.update(dict.fromkeys(logins, entity))
             if entity.automatic and logins[0] in roles:
                 known.owners[entity.id] = roles[logins[0]].uid
-                listing.dropped["the login of an AppRole, told as the AppRole"] += 1
+                listing.leave_out("the login of an AppRole, told as the AppRole")
+                continue
+            if entity.automatic and entity.aliases[0].mount_type == "approle" and logins[0][0] not in known.whole:
+                listing.drop("the login of an AppRole that was not read")
                 continue
             known.owners[entity.id] = visit.uid("entity", entity.id)
             yield records.entity_identity(visit, entity, visit.now())
             yield from grants.of(known.owners[entity.id], entity.policies, via="entity")
             yield from grants.of_groups(known.owners[entity.id], entity.groups)
         yield reads.observe(seen)
-    known.certain = not (listing.refused or reads.refused)
+    known.certain = listing.state == reads.state == "complete"
     for role in known.approles:
         login = known.logins.get((role.accessor, role.role_id)) if role.role_id else None
         yield records.approle_identity(visit, role, login, certain=known.certain, at=visit.now())
@@ -168,7 +175,7 @@ def users(visit: Visit, mount: Mount, known: Known, grants: Grants) -> Iterator[
                 yield records.user_identity(visit, mount, name, certain=known.certain, at=visit.now())
             else:
                 uid = known.owners[entity.id]
-                listing.dropped["the login of an entity, told as the entity"] += 1
+                listing.leave_out("the login of an entity, told as the entity")
             held = None if found is None else records.policies(found, "token_policies", "policies")
             yield from grants.of(uid, held, via=f"user:{mount.path}{name}")
             seen.append({"name": name, **records.pick(found or {}, records.ROLE_FIELDS)})
@@ -185,7 +192,7 @@ def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
         seen = []
         for accessor, answer in batch:
             if accessor == visit.own_accessor and visit.own_session:
-                listing.dropped["own session"] += 1
+                listing.leave_out("own session")
                 continue
             found = lookups.settle(answer)
             if found is None:

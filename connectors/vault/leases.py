@@ -43,7 +43,7 @@ class Leases:
 
     def left_out(self) -> Coverage:
         """Say that leases are not asked for."""
-        self._listing.dropped["all, by `leases: false`"] += 1
+        self._listing.leave_out("all, by `leases: false`")
         return self._listing.coverage()
 
     def find(self) -> None:
@@ -53,18 +53,18 @@ class Leases:
             folder = folders.pop()
             # Below auth/ there are only tokens. The server lists its folders itself, so one that lists without end is stopped too.
             if folder == "auth/":
-                listing.dropped["auth/: the leases of tokens, told as the tokens"] += 1
+                listing.leave_out("auth/: the leases of tokens, told as the tokens")
                 continue
             asked += 1
             for page in listed(self.visit, listing, f"{_BASE}/{folder}"):
                 for key in page.keys:
                     if len(self.ids) + asked > MOST_LEASES:
-                        listing.failed = f"more than {MOST_LEASES:,} leases; the others are not read"
+                        listing.gap(f"more than {MOST_LEASES:,} leases; the others are not read")
                         return
                     if key.endswith("/"):
                         folders.append(folder + key)
                     elif _OF_TOKEN.fullmatch(key):
-                        listing.dropped["the lease of a token, told as the token"] += 1
+                        listing.leave_out("the lease of a token, told as the token")
                     else:
                         self.ids.append(folder + key)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.vault.api import DENIED, Api, Refusal
 from connectors.vault.use import Uses
-from countersign.identity import Coverage, CoverageState, Observation, uid
+from countersign.identity import uid
+from countersign.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
+
+    from countersign.identity import Coverage
 
 PROVIDER = "vault"
 Answer = TypeVar("Answer")
@@ -40,48 +42,30 @@ class Visit:
         """Name a record of this scope."""
         return uid(PROVIDER, self.scope, kind, native_id)
 
-    def operation(self, name: str, *covers: str, **parameters: object) -> Operation:
+    def operation(self, name: str, *covers: str) -> Operation:
         """Start to count an operation; `covers` are the kinds of record it is the listing of."""
-        return Operation(visit=self, name=name, covers=covers, parameters=parameters, started=self.now())
+        return Operation(
+            source=self.source, provider=PROVIDER, scope=self.scope, operation=name, covers=covers, now=self.now, caller=self.caller
+        )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
-class Operation:
-    """The running count of one operation, which may be many calls of one kind."""
+class Operation(Tally):
+    """The running count of one operation."""
 
-    visit: Visit
-    name: str
-    covers: tuple[str, ...]
-    parameters: Mapping[str, object]
-    started: datetime
-    pages: int = 0
-    rows: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    denied: int = 0
-    failed: str | None = None
-    """Why no call could have read it, or read it whole; None: only refusals count."""
-
-    def answered(self, rows: int = 1) -> None:
-        """Count an answer and its rows."""
-        self.pages += 1
-        self.rows += rows
-
-    def refuse(self, refusal: Refusal) -> None:
+    def fail(self, refusal: Refusal) -> None:
         """Count a call that the server refused, or whose answer makes no sense."""
-        self.refused[str(refusal)] += 1
-        self.denied += refusal.status == DENIED
+        self.refuse(str(refusal), denied=refusal.status == DENIED)
 
     def settle(self, answer: Answer | Refusal) -> Answer | None:
         """Count the answer of a look-up; None when it was refused, or what it asks for is gone since it was listed."""
         if not isinstance(answer, Refusal):
-            self.answered()
+            self.answered(len(answer) if isinstance(answer, list) else 1)
             return answer
         if answer.gone:
-            self.pages += 1
-            self.dropped["gone since it was listed"] += 1
+            self.gone()
         else:
-            self.refuse(answer)
+            self.fail(answer)
         return None
 
     def made(self, make: Callable[[], Answer]) -> Answer | None:
@@ -89,48 +73,13 @@ class Operation:
         try:
             return make()
         except (AttributeError, KeyError, TypeError, ValueError):
-            self.dropped["an answer that is not as documented"] += 1
+            self.drop("an answer that is not as documented")
             return None
-
-    def observe(self, items: Sequence[Mapping[str, object]]) -> Observation:
-        """Keep an answer's allow-listed fields."""
-        return Observation(
-            source=self.visit.source,
-            scope=self.visit.scope,
-            operation=self.name,
-            parameters=self.parameters,
-            page=self.pages,
-            at=self.visit.now(),
-            caller=self.visit.caller,
-            items=tuple(items),
-        )
-
-    def coverage(self) -> Coverage:
-        """Say how the operation went: partial as soon as one of several calls was refused."""
-        total = sum(self.refused.values())
-        state: CoverageState = "complete"
-        if total or self.failed:
-            state = "partial" if self.pages else "denied" if total and self.denied == total else "failed"
-        worst = self.refused.most_common(1)
-        return Coverage(
-            source=self.visit.source,
-            provider=PROVIDER,
-            scope=self.visit.scope,
-            operation=self.name,
-            state=state,
-            covers=self.covers,
-            pages=self.pages,
-            rows=self.rows,
-            dropped=dict(self.dropped),
-            error="; ".join([*([self.failed] if self.failed else []), *(f"{total} refused: {reason}" for reason, _ in worst)]) or None,
-            started=self.started,
-            finished=self.visit.now(),
-        )
 
 
 def told(listing: Operation, *details: Operation) -> Iterator[Coverage]:
     """Yield how a listing went, and the detail operations that were used at all."""
     yield listing.coverage()
     for operation in details:
-        if operation.pages or operation.refused:
+        if operation.used:
             yield operation.coverage()

@@ -116,8 +116,11 @@ def _expression(text: str) -> Callable[[Row], Any]:
 
 
 def _value(row: Row, path: str) -> Any:  # noqa: ANN401 -- any JSON value
-    found: Any = row
-    for name in re.findall(r"\w+", path):
+    column, *inside = re.findall(r"\w+", path)
+    if column not in row:
+        raise KqlError(f"Failed to resolve scalar expression named '{column}'.")
+    found: Any = row[column]
+    for name in inside:
         if not isinstance(found, dict):
             return None
         found = found.get(name)

@@ -143,7 +143,7 @@ def test_words_that_are_not_known_yet_are_said(cloud: SandboxGcp) -> None:
     cloud.break_answer("unknown-enum")
     found = read(source_of(cloud))
     told = {name: one.error for name, one in rows(found).items() if one.state == "partial"}
-    assert "left out: key of an unknown type" == told["cloudasset.assets.list"]
+    assert "left out: key of an unknown type (3 times)" == told["cloudasset.assets.list"]
     assert "a state that is not known" == told["iam.projects.locations.workloadIdentityPools.providers.list"]
     (provider,) = [one for one in found if isinstance(one, Identity) and one.kind == "workload-identity-provider"]
     assert (None, "Google gave a state that is not known") == (provider.enabled, provider.unknown["enabled"])
@@ -176,6 +176,26 @@ def test_a_token_never_travels_in_clear(cloud: SandboxGcp) -> None:
     with pytest.raises(ReadError, match="never travels in clear"):
         read(source_of(cloud, plaintext=False), credentials=lambda: Credentials(token="ya29.x"))
     assert [] == cloud.calls
+
+
+class OfAMachine(Credentials):
+    """They learn their name from the metadata server, with the first token."""
+
+    service_account_email = "default"
+
+    def before_request(self, *asked: Any) -> None:
+        self.service_account_email = "vm@northwind-prod.iam.gserviceaccount.com"
+        super().before_request(*asked)
+
+
+def test_the_caller_is_who_answers_are_given_to_not_who_was_known_before() -> None:
+    with SandboxGcp(tls=True, anonymous=False) as cloud:
+        fill(cloud)
+        source = source_of(cloud, plaintext=False, ca=str(cloud.ca))
+        known = Scope("google", "gcp", "northwind-prod", {"number": "100000000001"})  # so the first call is a listing
+        request = ReadRequest(source=source, scope=known, run="run:7", now=lambda: NOW)
+        found = list(gcp.read(request, enter=lambda one: Door(one, credentials=lambda: OfAMachine(token=cloud.token))))
+    assert {"vm@northwind-prod.iam.gserviceaccount.com"} == {one.caller for one in found if isinstance(one, Observation)}
 
 
 def test_without_credentials_it_says_what_to_set(cloud: SandboxGcp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,7 +265,7 @@ def test_one_denied_listing_does_not_stop_the_others(bao: SandboxVault, monkeypa
         "denied",
         ("token",),
         0,
-        "1 refused: 403 1 error occurred: * permission denied",
+        "403 1 error occurred: * permission denied",
     )
     assert (_credentials(found, "token"), len(_credentials(found, "secret-id"))) == ([], 4)
     assert _names(found, "approle") == ["acme-backup", "acme-short", "frozen", "shadow-off"]
@@ -363,7 +363,7 @@ def test_patience_has_an_end(bao: SandboxVault) -> None:
     found = _read(_source(bao), sleep=waits.append)
     client.delete("sys/quotas/rate-limit/tight")
     row = _coverage(found)["GET auth/userpass/users/*"]
-    assert (row.state, row.rows, row.error is not None and row.error.startswith("2 refused: 429")) == ("failed", 0, True)
+    assert (row.state, row.rows, str(row.error).startswith("429")) == ("failed", 0, True)
     assert sorted(waits) == sorted(DELAYS_S * 2)
     assert _coverage(found)["LIST auth/token/accessors"].state == "complete"
 
