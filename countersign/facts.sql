@@ -112,6 +112,16 @@ unlisted AS (
     FROM coverage c JOIN may_hold h ON h.provider = c.provider AND list_has_any(c.covers, h.held)
     WHERE c.state <> 'complete' GROUP BY c.provider, c.scope, h.kind
 ),
+-- What an organization gives counts for accounts in its projects, which are other scopes than where it is read.
+inherited AS (
+    SELECT provider, source, 'what is given at the organization was not read: ' || string_agg(DISTINCT why, '; ' ORDER BY why) AS why FROM (
+        SELECT provider, source, operation || ': ' || coalesce(error, state) AS why FROM coverage
+        WHERE scope LIKE 'organizations/%' AND state <> 'complete' AND list_contains(covers, 'member')
+        UNION ALL
+        SELECT provider, source, reason FROM scopes WHERE scope LIKE 'organizations/%' AND state IN ('denied', 'failed')
+    ) GROUP BY provider, source
+),
+given_above AS (SELECT s.provider, s.scope, any_value(i.why) AS why FROM scopes s JOIN inherited i USING (provider, source) GROUP BY s.provider, s.scope),
 who AS (
     SELECT i.*, CASE WHEN r.uid IS NULL THEN a.partner ELSE w.partner END AS partner,
            CASE WHEN r.uid IS NULL THEN a.partner_how ELSE 'workload ' || r.workload END AS partner_how, r.workload, w.owner, w.backup_owner, w.accountable, w.owner_named, w.owner_is_live,
@@ -219,7 +229,7 @@ identity_facts AS (
            coalesce(w.unknown['console'], CASE WHEN w.console IS NULL THEN 'the source does not say whether it can log in' END) AS console_why,
            coalesce(w.unknown['mfa'], CASE WHEN w.mfa IS NULL THEN 'the source does not say whether MFA is on' END) AS mfa_why,
            coalesce(w.unknown['trusts']) AS trusts_why,
-           coalesce(w.unknown['grants'], CASE WHEN coalesce(g.admin_grants, 0) = 0 AND g.unread_grants > 0 THEN 'policy not read: ' || g.unread_roles END) AS grants_why,
+           coalesce(w.unknown['grants'], above.why, CASE WHEN coalesce(g.admin_grants, 0) = 0 AND g.unread_grants > 0 THEN 'policy not read: ' || g.unread_roles END) AS grants_why,
            -- ownership
            w.ours AND w.enabled AND (w.is_partners OR w.track = 'machine') AS needs_owner,
            coalesce(w.owner_named, FALSE) AS has_named_owner,
@@ -240,7 +250,7 @@ identity_facts AS (
            -- privilege
            w.ours AND w.enabled AND (w.is_partners OR w.track = 'machine') AS must_be_limited,
            CASE WHEN g.admin_grants > 0 THEN g.admin_grants
-                WHEN w.unknown['grants'] IS NULL AND coalesce(g.unread_grants, 0) = 0 THEN 0 END AS admin_grants,
+                WHEN w.unknown['grants'] IS NULL AND above.why IS NULL AND coalesce(g.unread_grants, 0) = 0 THEN 0 END AS admin_grants,
            g.admin_roles, g.admin_power,
            -- use of an identity that has no credential to judge by its use
            w.ours AND w.enabled AND w.uid NOT IN (SELECT identity_uid FROM credentials c JOIN kinds k USING (provider, kind) WHERE k.idles AND identity_uid IS NOT NULL) AND CASE WHEN u.why IS NOT NULL THEN NULL ELSE TRUE END
@@ -254,6 +264,7 @@ identity_facts AS (
                  epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us FROM who LEFT JOIN register_policies USING (track)) w
     LEFT JOIN outside o ON o.identity_uid = w.uid
     LEFT JOIN granted g ON g.identity_uid = w.uid
+    LEFT JOIN given_above above ON above.provider = w.provider AND above.scope = w.scope AND w.kind = 'service-account'
     LEFT JOIN register_policies p ON p.track = w.track
     LEFT JOIN unlisted u ON u.provider = w.provider AND u.scope = w.scope AND u.kind = w.kind
 ),

@@ -94,8 +94,9 @@ def federated(visit: Visit, estate: Estate) -> Iterator[Record]:
                 estate.unread_federation[object_id] = operation.why or "its federated credentials could not be read"
             for row in items:
                 credential_id = guid(row, "id")
-                if credential_id is None:
-                    operation.drop("federated credential without an id")
+                if credential_id is None or text(row, "issuer") is None:
+                    operation.drop("federated credential without an id or an issuer")
+                    estate.unread_federation[object_id] = "one of its federated credentials has no id or no issuer"
                     continue
                 estate.federated[credential_id] = Seen(row, visit.now())
                 estate.federated_of[credential_id] = (kind, object_id)
@@ -174,20 +175,28 @@ def _owners(visit: Visit, estate: Estate, kind: str, collection: str, objects: M
     full = []
     for object_id, seen in objects.items():
         told = rows(seen.row, "owners")
-        estate.owners[kind, object_id] = _holders(told or (), estate)
+        estate.owners[kind, object_id] = _holders(operation, told or (), estate)
         if told is None or len(told) >= EXPANDED_AT_MOST:
             full.append((object_id, f"/{collection}/{object_id}/owners?$select=id"))
     for object_id, found in many(operation, full):
         if found is not None:
-            estate.owners[kind, object_id] = _holders(found, estate)
+            estate.owners[kind, object_id] = _holders(operation, found, estate)
     estate.add_gap(operation.why)
     if full:
         yield operation.observe([{"of": each, "owners": [owner for _, owner in estate.owners[kind, each]]} for each, _ in full])
+    if full or operation.why is not None:
         yield operation.coverage()
 
 
-def _holders(told: list[Row] | tuple[Row, ...], estate: Estate) -> tuple[tuple[Holder, str], ...]:
-    return tuple(dict.fromkeys((type_of(row, estate, owner) or "user", owner) for row in told if (owner := guid(row, "id")) is not None))
+def _holders(operation: Operation, told: list[Row] | tuple[Row, ...], estate: Estate) -> tuple[tuple[Holder, str], ...]:
+    found: dict[tuple[Holder, str], None] = {}
+    for row in told:
+        owner = guid(row, "id")
+        if owner is None:
+            operation.drop("owner without an id")
+        else:
+            found[type_of(row, estate, owner) or "user", owner] = None
+    return tuple(found)
 
 
 def type_of(row: Row, estate: Estate, object_id: str) -> Holder | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from countersign.errors import ReadError
-from countersign.fields import inner, rows, text
+from countersign.fields import inner, text
 from countersign.pace import Budget, budget
 
 if TYPE_CHECKING:
@@ -170,12 +170,13 @@ class Api:
             link = self.next_link(page)
 
     def whole(self, page: Row) -> list[Row]:
-        """Return all objects of a collection whose first page is at hand. Raises Refusal, ReadError."""
-        first = rows(page, "value")
-        if first is None:
+        """Return all objects of a collection whose first page is at hand, empty for what is no object. Raises Refusal, ReadError."""
+        first = page.get("value")
+        if not isinstance(first, list):
             raise Refusal(0, None, "the answer has no list of objects")
         link = self.next_link(page)
-        return list(first) if link is None else [*first, *(row for further in self.pages(link) for row in further if row)]
+        further = () if link is None else self.pages(link)
+        return [*(item if isinstance(item, dict) else {} for item in first), *(row for found in further for row in found)]
 
     def queried(self, path: str, query: str, top: int) -> Iterator[tuple[tuple[Row, ...], int | None]]:
         """POST a query of Resource Graph; yields each page and how many rows there are in all, as it says. Raises Refusal, ReadError."""

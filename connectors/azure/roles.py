@@ -170,6 +170,7 @@ def members(visit: Visit, estate: Estate) -> Iterator[Record]:
     while asked := [(group, f"/groups/{group}/members?$select=id&$top=999") for group in groups if group not in direct]:
         for group, found in many(operation, asked):
             kinds = [(type_of(row, estate, member), member) for row in found or () if (member := guid(row, "id")) is not None]
+            operation.drop("member without an id", len(found or ()) - len(kinds))
             direct[group] = [(kind, member) for kind, member in kinds if kind is not None]
             groups += [member for kind, member in direct[group] if kind == "group"]
             if found:

@@ -37,10 +37,11 @@ class Keys:
     accounts: Accounts
     rows: dict[str, tuple[str, Row]] = field(default_factory=dict)
     details: Operation | None = None
+    listing: Operation | None = None
 
     def read(self) -> Iterator[Observation]:
         """List all keys in one paged call, then look at each account that has some; account by account where that call fails."""
-        listing = self.visit.operation(LIST_ASSETS, "service-account-key")
+        listing = self.listing = self.visit.operation(LIST_ASSETS, "service-account-key")
         yield from self._assets(listing)
         if not listing.refused:
             holders = {unique for unique, _ in self.rows.values()}
@@ -112,6 +113,8 @@ class Keys:
     def gap(self) -> str | None:
         """Why it is not known of every key whether it was exposed; None where it is."""
         why = None if self.details is None else self.details.why
+        if why is None and self.listing is not None and self.listing.covers:  # a key that it left out was not asked for either
+            why = self.listing.why
         return None if why is None else f"whether its keys were exposed was not read: {why}"
 
     def records(self, activity: Activity) -> Iterator[Credential | Trust]:
