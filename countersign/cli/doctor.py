@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from countersign.programme import Programme, Source
 
+FAILURES = 3
+"""So many failures of one scope are told one by one; where there are more, they usually have one cause."""
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -74,7 +76,12 @@ def _short(tried: "Sequence[Tried]") -> Iterator[tuple[str, ...]]:
         if well:
             told = next((each.detail for each in well if each.detail), "")
             yield source, scope, f"{len(well)} of {len(held)} reads", "ok", told
-        yield from ((source, scope, each.operation, "failed", each.detail) for each in held if not each.ok)
+        failed = [each for each in held if not each.ok]
+        shown = failed if len(failed) <= FAILURES else failed[:1]
+        yield from ((source, scope, each.operation, "failed", each.detail) for each in shown)
+        if len(failed) > len(shown):
+            others = ", ".join(each.operation for each in failed[len(shown) :])
+            yield source, scope, f"{len(failed) - len(shown)} more", "failed", f"{others} (--all says why)"
         yield from ((source, scope, each.operation, "not read", each.detail) for each in well if each.detail.startswith("not read"))
 
 

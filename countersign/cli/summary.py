@@ -71,7 +71,11 @@ def _read_and_judged(programme: Programme, result: Outcome, what: str, left: str
         show.out(show.text(f"Stopped: {result.guard}. The scan looks wrong, so findings and tickets {left}."))
     sources: Any = result.sources
     counts = ("identities", "credentials")
-    show.out("", show.table(("source", "scope", "state", *counts, ""), _scopes(programme, sources), numbers=counts))
+    scopes = tuple(_scopes(programme, sources))
+    show.out("", show.table(("source", "scope", "state", *counts), (row[:-1] for row in scopes), numbers=counts))
+    for source, scope, state, *_, reason in scopes:
+        if reason:
+            show.out(show.text(f"{source} {scope}, {state}: {reason}"))
     numbers = ("judged", "passed", "failed", "excepted", "unknown")
     show.out("", show.table(("control", "verdict", *numbers), map(_control, result.controls), numbers=numbers))
 
