@@ -2,12 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 import pytest
 from azure.core.credentials import TokenCredential
@@ -25,35 +24,12 @@ from countersign.privilege import azure as rules
 from countersign.programme import AzureSource, FilesSource
 from countersign.reading import ReadRequest
 from sandbox.graph import SandboxGraph, SandboxTenant
-from sandbox.graph.contract import Contract
 from sandbox.graph.tenant import APP_ROLES, DIRECTORY_ROLES, GRAPH_APP
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 OLD = NOW - timedelta(days=200)
 PARTNER = "3f0e0000-0000-4000-8000-00000000ac3e"
 STRANGER = "99999999-0000-4000-8000-000000000001"
-_tenants = count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxGraph]:
-    with SandboxGraph(contract=Contract.found()) as graph:
-        yield graph
-
-
-@pytest.fixture
-def graph(server: SandboxGraph) -> Iterator[SandboxGraph]:
-    server.heal()
-    server.clear()
-    yield server
-    assert (server.broken_requests, server.broken_answers) == ([], [])
-
-
-@pytest.fixture
-def tenant(graph: SandboxGraph) -> SandboxTenant:
-    made = graph.tenant(str(UUID(int=next(_tenants), version=4)))
-    made.azure.subscription("prod")
-    return made
 
 
 class Read:
@@ -525,7 +501,7 @@ def test_an_export_of_the_tenant_names_everything_alike(tenant: SandboxTenant, g
 
 
 def test_credentials_of_another_tenant_read_nothing_and_both_are_named(tenant: SandboxTenant, graph: SandboxGraph) -> None:
-    other = graph.tenant(str(UUID(int=next(_tenants), version=4)))
+    other = graph.tenant(str(uuid4()))
     with pytest.raises(ScopeDeniedError, match=f"(?s){other.id}.*{tenant.id}"):
         read(tenant, graph, credential=login(other, graph))
     assert {"/v1.0/organization"} >= {

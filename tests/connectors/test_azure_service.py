@@ -1,11 +1,8 @@
 """The Entra and Azure connector against a Graph that is busy, refuses, or answers nonsense; nobody waits here for real."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
-from uuid import UUID
 
 import pytest
 from azure.core.credentials import AccessToken, TokenCredential
@@ -20,34 +17,11 @@ from countersign.identity import Coverage, Credential, Identity
 from countersign.programme import AzureSource
 from countersign.reading import ReadRequest
 from sandbox.graph import Application, SandboxGraph, SandboxTenant
-from sandbox.graph.contract import Contract
 from sandbox.graph.faults import How
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 OLD = NOW - timedelta(days=200)
 PARTNER = "3f0e0000-0000-4000-8000-00000000ac3e"
-_tenants = count(10_001)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxGraph]:
-    with SandboxGraph(contract=Contract.found()) as graph:
-        yield graph
-
-
-@pytest.fixture
-def graph(server: SandboxGraph) -> Iterator[SandboxGraph]:
-    server.heal()
-    server.clear()
-    yield server
-    assert (server.broken_requests, server.broken_answers) == ([], [])
-
-
-@pytest.fixture
-def tenant(graph: SandboxGraph) -> SandboxTenant:
-    made = graph.tenant(str(UUID(int=next(_tenants), version=4)))
-    made.azure.subscription("prod")
-    return made
 
 
 def source_of(tenant: SandboxTenant, graph: SandboxGraph, address: str | None = None, **settings: Any) -> AzureSource:
