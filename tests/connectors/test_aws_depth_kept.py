@@ -13,6 +13,7 @@ from connectors.aws.anywhere import _kept as kept_certificates
 from connectors.aws.kept import Kept
 from connectors.aws.keys import _decoded
 from connectors.aws.users import _kept_rows
+from countersign.aws_documents import ListedKey
 from countersign.identity import Credential, Observation, Record
 from countersign.reading import KeyRow
 from sandbox.aws import SandboxAws, Shown
@@ -192,5 +193,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_whatever_a_kept_file_holds_is_an_answer_or_none(odd: object) -> None:
-    for read_back in (_decoded, kept_certificates, _kept_rows):
-        read_back(odd)  # type: ignore[operator]
+    listed, shown, rows = _decoded(odd), kept_certificates(odd), _kept_rows(odd)
+    assert listed is None or all(isinstance(key, ListedKey) for key in listed)
+    assert shown is None or {5} >= {len(row) for row in shown.rows}
+    assert rows is None or rows == odd

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import ssl
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,8 @@ from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolic
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.identity import ClientAssertionCredential, ClientSecretCredential, EnvironmentCredential
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from sandbox.graph import SandboxGraph, SandboxTenant, kql, odata
+from sandbox.graph import SandboxGraph, SandboxTenant
 from sandbox.graph.contract import Contract
 from sandbox.graph.tenant import DIRECTORY_ROLES
 
@@ -603,36 +601,3 @@ def test_a_query_with_a_mistake_is_refused(graph: SandboxGraph, tenant: SandboxT
     with client(graph, tenant) as c:
         assert code(c.azure(query)) == (400, "BadRequest")
         assert code(c.ask("/subscriptions")) == (400, "MissingApiVersionParameter")
-
-
-# ---- pure parts ----
-
-
-@given(st.integers(0, 10**9 - 1))
-def test_a_page_token_gives_its_place_back(place: int) -> None:
-    assert odata.offset(odata.token(place)) == place
-
-
-@given(st.text(st.sampled_from("abx/ ()',:t'eqnortand0123-|="), max_size=40))
-@example("a/any(t:t eq 'x'")
-@example("((((")
-def test_whatever_is_asked_is_understood_or_refused(text: str) -> None:
-    table: dict[str, Any] = {"a": {"x": {"id": "x", "a": [1]}}}
-    with suppress(odata.QueryError):
-        odata.filter_(text).holds({"a": [{"b": 1}, "x", None], "b": "x"})
-    for query in (text, f"a | where {text}", f"a | project {text}"):
-        with suppress(kql.KqlError):
-            kql.run(query, table)
-
-
-@given(
-    st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", "Y", "it's"])),
-    st.sampled_from("abc"),
-    st.sampled_from(["x", "y", "it's"]),
-)
-def test_a_filter_means_what_it_says(found: dict[str, str], name: str, wanted: str) -> None:
-    literal = "'" + wanted.replace("'", "''") + "'"
-    same = found.get(name, "").casefold() == wanted.casefold()
-    assert odata.filter_(f"{name} eq {literal}").holds(found) is same
-    assert odata.filter_(f"not ({name} eq {literal}) or {name} eq {literal}").holds(found) is True
-    assert odata.filter_(f"{name} ne {literal}").holds(found) is not same
