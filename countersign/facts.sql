@@ -147,6 +147,7 @@ held AS (
            who.as_of, k.policy_kind,
            CASE c.last_used_state WHEN 'known' THEN greatest(c.last_used_at, c.created_at) WHEN 'never' THEN c.created_at END AS active_at,
            epoch_us(who.as_of) - CASE WHEN c.use_seen_to < who.as_of THEN greatest(epoch_us(c.observed_at) - epoch_us(c.use_seen_to), 0) ELSE 0 END AS seen_us,
+           -- a place is nobody's, and what it holds lives all the same
            c.enabled AND who.enabled AND NOT (who.provider_managed AND who.kind NOT IN ('mount', 'account', 'project')) AS live,
            coalesce(c.expires_at <= who.as_of, FALSE) AS ended,    -- nobody gets in with it any more
            CASE WHEN who.uid IS NULL THEN 'its identity was not read' ELSE coalesce(c.unknown['enabled'],

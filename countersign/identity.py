@@ -49,7 +49,7 @@ class Identity:
     track: Track | None
     enabled: bool | None
     provider_managed: bool = False
-    """True where the provider itself owns and rotates it (service-linked roles): nobody can be asked to own it."""
+    """True where nobody can be asked to own it: the provider's own (service-linked roles), and places (`mount`, `account`, `project`)."""
     console: bool | None = None
     """Whether it can log in interactively."""
     mfa: bool | None = None
@@ -187,7 +187,5 @@ CREDENTIAL_KINDS = frozenset({
     "token", "secret", "database-role", "lease", "service-specific-credential", "signing-certificate", "ssh-key", "server-certificate",
 })  # fmt: skip
 """Kinds of subject that are credentials; every other kind is an identity."""
-HOLDERS = frozenset({"mount", "account", "project"})
-"""Kinds of identity that only hold credentials which belong to nobody in particular; never asked for an owner."""
 IDENTITIES_TOO = frozenset({"token"})
 """Kinds that are both: a token without an entity is itself the identity."""
