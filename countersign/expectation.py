@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-SubjectKind = Literal["identity", "credential", "scope"]
+SubjectKind = Literal["identity", "credential", "scope", "register", "finding"]
 Clock = Literal["escalate", "rotate", "revoke"]
 Value = str | int | float | bool | None
 

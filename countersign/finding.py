@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
     from datetime import datetime, timedelta
 
-SubjectKind = Literal["credential", "identity", "scope", "register"]
+SubjectKind = Literal["credential", "identity", "scope", "register", "finding"]
 FindingState = Literal["open", "excepted", "resolved"]
 Kind = Literal["new", "still", "changed", "reopened", "excepted", "exception-ended", "resolved", "unobserved"]
 Seen = Mapping[tuple[str, str], frozenset[str]]

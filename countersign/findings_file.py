@@ -65,12 +65,11 @@ def failing(database: Path, register: Register, standing: Iterable[Known] = ()) 
     named = {(row.control, row.identity) for row in held if row.subject_kind == "credential" and not _stands_in(row.subject)}
     clocks = {record.id: record.clock for record in expectations()}
     spans: dict[str, timedelta | None] = {
-        control: getattr(register.controls[control].slas, clock) if control in register.controls else None
-        for control, clock in clocks.items()
+        control: None if (entry := register.control(control)) is None else getattr(entry.slas, clock) for control, clock in clocks.items()
     }
     columns = (
         "fingerprint, control, subject, subject_kind, identity, identity_name, provider, "
-        "CASE WHEN subject_kind = 'scope' THEN 'source/' || split_part(subject, ':source/', 2) ELSE scope END, "
+        "CASE WHEN kind = 'source' THEN 'source/' || split_part(subject, ':source/', 2) ELSE scope END, "
         "partner, accountable, severity, reason, facts_digest, excepted, timezone('UTC', excepted_until)"
     )
     with opened(database) as db:

@@ -219,7 +219,8 @@ class Reconciliation:
         tables = register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted)
         write_register(tables, inventory)
         database = self.work / "run.duckdb"
-        build(database, inventory, tables, settled)
+        last = self._last_findings()
+        build(database, inventory, tables, settled, last=None if last is None else last.parent)
         judgement = judge(database, expectations(), settled)
         run_files.write_json(self.folder / "expectations" / "suite.json", judgement.validated.suite)
         run_files.write_json(self.folder / "expectations" / "validation.json", judgement.validated.result)
@@ -232,7 +233,7 @@ class Reconciliation:
         standing = [row for row in known.values() if row.state != "resolved"]
         failing = findings_file.failing(judged.database, self.programme.register, standing)
         unknown = findings_file.unknown(judged.database, standing)
-        seen = _seen(judged.readings)
+        seen = _seen(judged.readings, self.programme.customer)
         controls = frozenset(result.id for result in judged.judgement.results)
         found = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))
         outbox.reread(self.desk, self.state)
@@ -418,14 +419,16 @@ def read_all(run: Reconciliation) -> tuple[Reading, ...]:
         return (*lost, *pool.map(read, scopes))
 
 
-def _seen(readings: Iterable[Reading]) -> Seen:
-    """Say what was read. A source's own scope is seen: that it could not be read is what was found out.
+def _seen(readings: Iterable[Reading], customer: str) -> Seen:
+    """Say what was read; the register and the ledger always are.
+
+    A source's own scope is seen: that it could not be read is what was found out.
 
     Not so where the source could not say which scopes it has: what was not read of them is still open.
 
     A listing that is missing hides the kinds that it lists; anything else that is missing may hide anything in its scope.
     """
-    found: dict[tuple[str, str], frozenset[str]] = {}
+    found: dict[tuple[str, str], frozenset[str]] = {("register", customer): frozenset(), ("ledger", customer): frozenset()}
     for reading in readings:
         if reading.scope.name != reading.scope.source or reading.state in {"complete", "partial"}:
             found[reading.scope.provider, findings_file.source_scope(reading.scope.source)] = frozenset()

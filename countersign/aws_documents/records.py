@@ -188,6 +188,8 @@ def root_of(reading: Reading) -> Iterator[Record]:
     row = next((one for one in (reading.report or {}).values() if one.user == ROOT), None)
     if row is None:
         return
+    # The report says `false` where an organization took the root user's password away, and `not_supported` where it does not say.
+    password = row.password_enabled if reading.root_password is None else reading.root_password
     unknown = dict(_NO_CREATOR)
     if row.mfa is None:
         unknown["mfa"] = "the credential report does not say whether MFA is active"
@@ -202,7 +204,7 @@ def root_of(reading: Reading) -> Iterator[Record]:
         aliases=(row.arn,),
         track="human",
         enabled=True,
-        console=reading.root_password is not False,
+        console=password is not False,
         mfa=row.mfa,
         created_at=row.created_at,
         last_active_at=use.at,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from countersign.document import meant, shown
 from countersign.errors import Problem, Where
+from countersign.register import exceptions
 from countersign.register.records import STEPS
+from countersign.register.rules import Fault, customer_person, known_name, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from datetime import date, datetime
+    from datetime import date
 
-    from countersign.register.records import Control, EntryKind, Partner, Register, RegisteredException, Step, Workload
+    from countersign.register.records import Control, EntryKind, Partner, Register, Step, Workload
 
 RULES = {
     "name-clash": "A name stands for one person, partner or team only.",
@@ -52,16 +53,6 @@ RULES = {
 """Rule to what it demands. Their problems bear these names for good: findings and documents refer to them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """A broken rule of one entry, before its place is looked up."""
-
-    rule: str
-    field: str
-    message: str
-    fix: str
-
-
 def check(
     register: Register, today: date, *, signer: str | None = None, known_controls: Collection[str] | None = None
 ) -> tuple[Problem, ...]:
@@ -86,214 +77,127 @@ def check(
         *(
             problem
             for entry in register.exceptions.values()
-            for problem in _at(register, "exception", entry.exception, _exception(register, entry, today))
+            for problem in _at(register, "exception", entry.exception, exceptions.faults(register, entry, today))
         ),
     ]
     problems.sort(key=lambda problem: (problem.where.file, problem.where.line or 0))
     return (*_signer(register, signer), *problems)
 
 
-def exception_valid(register: Register, exception: RegisteredException, at: datetime) -> str | None:
-    """Return None when an exception holds at an instant, else the reason why it does not.
-
-    It holds until the end of the day `expires` in the customer's time zone.
-    """
-    fault = next(_exception(register, exception, register.today(at)), None)
-    return None if fault is None else f"{fault.field}: {fault.message}"
-
-
-def _at(register: Register, kind: EntryKind, entry_id: str, faults: Iterable[_Fault]) -> Iterator[Problem]:
+def _at(register: Register, kind: EntryKind, entry_id: str, faults: Iterable[Fault]) -> Iterator[Problem]:
     for fault in faults:
         yield Problem(register.where(kind, entry_id, fault.field), fault.field, fault.message, fault.fix, fault.rule)
 
 
-def _names(register: Register) -> Iterator[_Fault]:
+def _names(register: Register) -> Iterator[Fault]:
     homes = (("people", set(register.people)), ("partners", set(register.partners)), ("teams", set(register.teams)))
     for index, (home, names) in enumerate(homes):
         for other, others in homes[index + 1 :]:
             for name in sorted(names & others):
                 message = f"{shown(name)} is in both {home} and {other}"
                 field = f"teams.{name}" if other == "teams" else "people"
-                yield _Fault("name-clash", field, message, "rename one of the two")
+                yield Fault("name-clash", field, message, "rename one of the two")
     for partner in register.external_people:
         if partner not in register.partners:
-            yield _unknown("external_people", "partner", partner, register.partners)
+            yield unknown_name("external_people", "partner", partner, register.partners)
 
 
-def _partner(partner: Partner) -> Iterator[_Fault]:
+def _partner(partner: Partner) -> Iterator[Fault]:
     contract = partner.contract
     if contract.ends is not None and contract.ends < contract.starts:
-        yield _Fault("contract-dates", "contract.ends", "is before the contract starts", "correct one of the two dates")
+        yield Fault("contract-dates", "contract.ends", "is before the contract starts", "correct one of the two dates")
     if contract.evidence_retention is None:
         fix = "agree on a period and add `evidence_retention: P7Y`"
-        yield _Fault("contract-retention", "contract.evidence_retention", "the contract does not say how long evidence is kept", fix)
+        yield Fault("contract-retention", "contract.evidence_retention", "the contract does not say how long evidence is kept", fix)
     if contract.notify_within is None:
         fix = "agree on a time and add `notify_within: PT24H`"
-        yield _Fault("contract-notification", "contract.notify_within", "the contract does not say when the partner must notify", fix)
+        yield Fault("contract-notification", "contract.notify_within", "the contract does not say when the partner must notify", fix)
     if contract.direct_evidence_access is not True:
         verb = "does not say whether the customer may read" if contract.direct_evidence_access is None else "does not let the customer read"
         fix = "agree on access and set `direct_evidence_access: true`"
-        yield _Fault("contract-evidence-access", "contract.direct_evidence_access", f"the contract {verb} the evidence itself", fix)
+        yield Fault("contract-evidence-access", "contract.direct_evidence_access", f"the contract {verb} the evidence itself", fix)
 
 
-def _control(register: Register, control: Control, known: Collection[str] | None) -> Iterator[_Fault]:
+def _control(register: Register, control: Control, known: Collection[str] | None) -> Iterator[Fault]:
     if known is not None and control.control not in known:
         close = meant(control.control, known)
         fix = "see `countersign findings` or docs/controls.md for the ids" if close is None else f"did you mean `{close}`?"
-        yield _Fault("unknown-control", "control", f"no control called {shown(control.control)} is judged", fix)
+        yield Fault("unknown-control", "control", f"no control called {shown(control.control)} is judged", fix)
     owners = control.owners
-    yield from _customer_person(register, "owner-business", "owners.business", owners.business, "the business owner")
-    yield from _customer_person(register, "owner-technical", "owners.technical", owners.technical, "the technical owner")
+    yield from customer_person(register, "owner-business", "owners.business", owners.business, "the business owner")
+    yield from customer_person(register, "owner-technical", "owners.technical", owners.technical, "the technical owner")
     yield from _operational(register, owners.operational)
     yield from _answers(register, control)
     for name in STEPS:
         step: Step | None = getattr(control.raci, name)
         if step is None:
             fix = f"add `{name}: {{R: ..., A: ..., C: [], I: []}}`"
-            yield _Fault("raci-step", f"raci.{name}", f"the life-cycle step {name} is missing", fix)
+            yield Fault("raci-step", f"raci.{name}", f"the life-cycle step {name} is missing", fix)
         else:
             yield from _step(register, f"raci.{name}", step)
-    yield from _customer_person(register, "fallback", "fallback", control.fallback, "the fallback")
+    yield from customer_person(register, "fallback", "fallback", control.fallback, "the fallback")
     for name in ("detect", "escalate", "rotate", "revoke"):
         if getattr(control.slas, name) is None:
-            yield _Fault("slas", f"slas.{name}", f"there is no service level to {name}", f"add `{name}:` with a duration, such as PT24H")
+            yield Fault("slas", f"slas.{name}", f"there is no service level to {name}", f"add `{name}:` with a duration, such as PT24H")
 
 
-def _operational(register: Register, ref: str | None) -> Iterator[_Fault]:
+def _operational(register: Register, ref: str | None) -> Iterator[Fault]:
     field = "owners.operational"
     if ref is None:
-        yield _Fault("owner-operational", field, "there is no operational owner", "name a customer person or a partner's (acme/pavel)")
+        yield Fault("owner-operational", field, "there is no operational owner", "name a customer person or a partner's (acme/pavel)")
     elif "/" in ref:
-        yield from _known(register, field, ref)
+        yield from known_name(register, field, ref)
     else:
-        yield from _customer_person(register, "owner-operational", field, ref, "the operational owner")
+        yield from customer_person(register, "owner-operational", field, ref, "the operational owner")
 
 
-def _answers(register: Register, control: Control) -> Iterator[_Fault]:
+def _answers(register: Register, control: Control) -> Iterator[Fault]:
     answers = control.answers
     maker = register.party(answers.implements)
     if maker is not None and register.party(answers.approves) == maker:
         message = f"partner {shown(maker)} implements the control and approves it"
-        yield _Fault("partner-approves-own-work", "answers.approves", message, "let a customer person approve")
+        yield Fault("partner-approves-own-work", "answers.approves", message, "let a customer person approve")
     else:
-        yield from _customer_person(register, "answer-approves", "answers.approves", answers.approves, "who approves")
+        yield from customer_person(register, "answer-approves", "answers.approves", answers.approves, "who approves")
     if answers.implements is None:
-        yield _Fault("answer-implements", "answers.implements", "nobody is said to implement the control", "name a partner, person or team")
+        yield Fault("answer-implements", "answers.implements", "nobody is said to implement the control", "name a partner, person or team")
     else:
-        yield from _known(register, "answers.implements", answers.implements)
+        yield from known_name(register, "answers.implements", answers.implements)
     if not answers.monitors:
-        yield _Fault("answer-monitors", "answers.monitors", "nobody is said to monitor the control", "name a person, partner or team")
+        yield Fault("answer-monitors", "answers.monitors", "nobody is said to monitor the control", "name a person, partner or team")
     elif maker is not None and all(register.party(ref) == maker for ref in answers.monitors):
         message = f"partner {shown(maker)} implements the control and alone monitors it"
-        yield _Fault("partner-monitors-own-work", "answers.monitors", message, "let the customer or another partner monitor as well")
+        yield Fault("partner-monitors-own-work", "answers.monitors", message, "let the customer or another partner monitor as well")
     for ref in answers.monitors:
-        yield from _known(register, "answers.monitors", ref)
-    yield from _customer_person(register, "answer-revokes", "answers.revokes", answers.revokes, "who revokes")
+        yield from known_name(register, "answers.monitors", ref)
+    yield from customer_person(register, "answer-revokes", "answers.revokes", answers.revokes, "who revokes")
 
 
-def _step(register: Register, field: str, step: Step) -> Iterator[_Fault]:
+def _step(register: Register, field: str, step: Step) -> Iterator[Fault]:
     if step.R is None:
-        yield _Fault("raci-responsible", f"{field}.R", "nobody is responsible for this step", "add `R:` with a person, partner or team")
+        yield Fault("raci-responsible", f"{field}.R", "nobody is responsible for this step", "add `R:` with a person, partner or team")
     else:
-        yield from _known(register, f"{field}.R", step.R)
-    yield from _customer_person(register, "raci-accountable", f"{field}.A", step.A, "the accountable person")
+        yield from known_name(register, f"{field}.R", step.R)
+    yield from customer_person(register, "raci-accountable", f"{field}.A", step.A, "the accountable person")
     for letter, refs in (("C", step.C), ("I", step.I)):
         for ref in refs:
-            yield from _known(register, f"{field}.{letter}", ref)
+            yield from known_name(register, f"{field}.{letter}", ref)
 
 
-def _workload(register: Register, workload: Workload) -> Iterator[_Fault]:
+def _workload(register: Register, workload: Workload) -> Iterator[Fault]:
     partner = register.partners.get(workload.partner or "")
     if workload.partner is not None and partner is None:
-        yield _unknown("partner", "partner", workload.partner, register.partners)
-    yield from _customer_person(register, "workload-owner", "owner", workload.owner, "the owner")
+        yield unknown_name("partner", "partner", workload.partner, register.partners)
+    yield from customer_person(register, "workload-owner", "owner", workload.owner, "the owner")
     if workload.backup_owner is not None:
-        yield from _customer_person(register, "workload-owner", "backup_owner", workload.backup_owner, "the backup owner")
+        yield from customer_person(register, "workload-owner", "backup_owner", workload.backup_owner, "the backup owner")
     if workload.purpose is None:
-        yield _Fault("workload-purpose", "purpose", "it is not said what the workload is for", "add `purpose:` in a few words")
+        yield Fault("workload-purpose", "purpose", "it is not said what the workload is for", "add `purpose:` in a few words")
     if workload.expires is None:
-        yield _Fault("workload-expiry", "expires", "the workload never expires", "add `expires:` with a day up to the contract's end")
+        yield Fault("workload-expiry", "expires", "the workload never expires", "add `expires:` with a day up to the contract's end")
     elif partner is not None and partner.contract.ends is not None and workload.expires > partner.contract.ends:
         message = f"the workload expires on {workload.expires}, after the contract of {shown(partner.id)} ends on {partner.contract.ends}"
-        yield _Fault("workload-expiry", "expires", message, f"set it to {partner.contract.ends} or earlier, or renew the contract")
-
-
-def _exception(register: Register, exception: RegisteredException, today: date) -> Iterator[_Fault]:
-    control = register.controls.get(exception.control)
-    if control is None:
-        close = meant(exception.control, register.controls)
-        fix = "name a control that has a file in controls/" if close is None else f"did you mean `{close}`?"
-        yield _Fault("exception-control", "control", f"no control called {shown(exception.control)} is registered", fix)
-    yield from _approver(register, exception, control)
-    if exception.requested_by is None:
-        yield _Fault("exception-requester", "requested_by", "it is not said who requested the exception", "add `requested_by:`")
-    else:
-        yield from _known(register, "requested_by", exception.requested_by)
-    if exception.expires < today:
-        fix = "close the finding and delete the exception, or have a new one approved"
-        yield _Fault("exception-expired", "expires", f"the exception expired on {exception.expires}", fix)
-    for field, rule, missing in (
-        ("reason", "exception-reason", "it is not said why the exception is needed"),
-        ("compensating_control", "exception-compensating-control", "it is not said what protects in the meantime"),
-        ("exit_criteria", "exception-exit-criteria", "it is not said what must happen for the exception to end"),
-    ):
-        if getattr(exception, field) is None:
-            yield _Fault(rule, field, missing, f"add `{field}:` in a few words")
-
-
-def _approver(register: Register, exception: RegisteredException, control: Control | None) -> Iterator[_Fault]:
-    rule, field, approver = "exception-approver", "approved_by", exception.approved_by
-    faults = tuple(_customer_person(register, rule, field, approver, "the approver"))
-    if faults or approver is None:
-        yield from faults
-    elif approver == exception.requested_by:
-        message = f"{shown(approver)} approved an exception that they requested"
-        yield _Fault(rule, field, message, "have another accountable person approve it")
-    elif control is not None and approver not in (accountable := _accountable(control)):
-        named = ", ".join(sorted(accountable)) or "nobody yet"
-        message = f"{shown(approver)} is not accountable for {exception.control}"
-        yield _Fault(rule, field, message, f"have it approved by somebody who is: {named}")
-
-
-def _accountable(control: Control) -> set[str]:
-    steps = (control.raci.provision, control.raci.rotate, control.raci.review, control.raci.revoke)
-    named = {control.answers.approves, *(step.A for step in steps if step is not None)}
-    return {ref for ref in named if ref is not None}
-
-
-def _customer_person(register: Register, rule: str, field: str, ref: str | None, role: str) -> Iterator[_Fault]:
-    """Demand an active customer person."""
-    if ref is None:
-        yield _Fault(rule, field, f"{role} is not named", f"add `{field.rpartition('.')[2]}:` with the id of an active customer person")
-    elif register.live(ref) is not None:
-        return
-    elif ref in register.people:
-        yield _Fault(rule, field, f"{role}, {shown(ref)}, is no longer active", "name an active customer person")
-    elif register.party(ref) is not None:
-        yield _Fault(rule, field, f"{role}, {shown(ref)}, is a partner's, and must be the customer's", "name an active customer person")
-    elif ref in register.teams:
-        yield _Fault(rule, field, f"{role}, {shown(ref)}, is a team, and must be one person", "name an active customer person")
-    else:
-        yield _unknown(field, "person", ref, register.people)
-
-
-def _known(register: Register, field: str, ref: str) -> Iterator[_Fault]:
-    """Demand a person, a partner, a partner's person or a team that the register knows."""
-    head, slash, _ = ref.partition("/")
-    if not slash and not (ref in register.people or ref in register.partners or ref in register.teams):
-        yield _unknown(field, "person, partner or team", ref, (*register.people, *register.partners, *register.teams))
-    elif slash and head not in register.partners:
-        yield _unknown(field, "partner", head, register.partners)
-    elif slash and head not in register.external_people:
-        message = f"people of {shown(head)} may not be named here"
-        yield _Fault("unknown-name", field, message, f"add {{partner: {head}}} to external_people in customer.yaml, or name somebody else")
-
-
-def _unknown(field: str, what: str, name: str, known: Iterable[str]) -> _Fault:
-    close = meant(name, known)
-    home = "give the partner a file in partners/" if what == "partner" else "add the entry to customer.yaml"
-    fix = home if close is None else f"did you mean `{close}`? Else {home}"
-    return _Fault("unknown-name", field, f"there is no {what} called {shown(name)}", fix)
+        yield Fault("workload-expiry", "expires", message, f"set it to {partner.contract.ends} or earlier, or renew the contract")
 
 
 def _signer(register: Register, signer: str | None) -> Iterator[Problem]:

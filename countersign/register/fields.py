@@ -60,6 +60,17 @@ def _date(value: object) -> object:
     raise refusal("is not a day of the calendar", "write year-month-day, such as 2026-12-31")
 
 
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return clock.instant(value)
+        except ValueError:
+            pass
+    elif isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    raise refusal("is not an instant with its time zone", "write it as 2026-11-22T08:30:00Z")
+
+
 def _span(value: object) -> object:
     if isinstance(value, timedelta):
         return value
@@ -126,6 +137,7 @@ _REF_FIX = "write a person's id, a partner's id, or partner/person (such as acme
 _PATTERN = r"[a-z][a-z0-9-]*:[^\s:]+:[a-z][a-z-]*/\S(?:.*\S)?"
 
 Day = Annotated[date, BeforeValidator(_date)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 Span = Annotated[timedelta, BeforeValidator(_span)]
 Period = Annotated[str, AfterValidator(_period), WithJsonSchema({"type": "string", "format": "duration"})]
 AccountId = Annotated[str, BeforeValidator(_account), WithJsonSchema({"type": "string", "pattern": "^[0-9]{12}$"})]
@@ -163,6 +175,12 @@ IdentityPattern = Annotated[
         )
     ),
     WithJsonSchema({"type": "string", "pattern": f"^{_PATTERN}$"}),
+]
+ScopePattern = Annotated[
+    str,
+    AfterValidator(
+        shape(r"[a-z][a-z0-9-]*:\S+", "is not a pattern of scopes", 'write "provider:scope", such as "aws:444455556666" or "gcp:shop-*"')
+    ),
 ]
 FileName = Annotated[
     str, AfterValidator(shape(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "is not a file name", "name a file that lies beside this one"))

@@ -15,6 +15,7 @@ from countersign.register.records import (
     CustomerFile,
     Entry,
     EntryKind,
+    Incident,
     Partner,
     PartnerFile,
     Place,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-FOLDERS = ("partners", "controls", "workloads", "exceptions")
+FOLDERS = ("partners", "controls", "workloads", "exceptions", "incidents")
 """Folders of the register; each YAML file in them is one entry."""
 
 _Entry = TypeVar("_Entry", bound=Entry)
@@ -51,6 +52,7 @@ def load_register(folder: Path) -> Register:
     controls = found.entries("control", read.get("controls", []), Control, lambda entry: entry.control)
     workloads = found.entries("workload", read.get("workloads", []), Workload, lambda entry: entry.workload)
     exceptions = found.entries("exception", read.get("exceptions", []), RegisteredException, lambda entry: entry.exception)
+    incidents = found.entries("incident", read.get("incidents", []), Incident, lambda entry: entry.incident)
     if found.problems or customer is None:
         raise ConfigError(tuple(sorted(found.problems, key=lambda problem: (problem.where.file, problem.where.line or 0))))
     return Register(
@@ -69,6 +71,11 @@ def load_register(folder: Path) -> Register:
         controls=controls,
         workloads=workloads,
         exceptions=exceptions,
+        incidents=incidents,
+        drills=customer.drills,
+        exception_limits=customer.exceptions,
+        allowed_signers=found.texts.get("allowed_signers"),
+        signatures={name.removeprefix("exceptions/"): text for name, text in found.texts.items() if name.startswith("exceptions/")},
         digest=_digest(found.digests),
         places=found.places,
     )
@@ -80,6 +87,8 @@ class _Found:
 
     problems: list[Problem] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    """What is no YAML and is read all the same, by its path in the register: who may sign, and signatures."""
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
 
     def entries(self, kind: EntryKind, documents: list[Document], model: type[_Entry], id_of: Callable[[_Entry], str]) -> dict[str, _Entry]:
@@ -113,7 +122,12 @@ class _Found:
 
 def _partner(entry: PartnerFile) -> Partner:
     return Partner(
-        id=entry.partner.id, name=entry.partner.name, contract=entry.contract, contacts=entry.contacts, footprint=entry.footprint
+        id=entry.partner.id,
+        name=entry.partner.name,
+        contract=entry.contract,
+        contacts=entry.contacts,
+        footprint=entry.footprint,
+        policies=entry.policies,
     )
 
 
@@ -132,7 +146,10 @@ def _read(folder: Path, found: _Found) -> dict[str, list[Document]]:
         data = document.read_bytes(path, file, found.problems)
         if data is None:
             continue
-        found.digests[path.relative_to(folder).as_posix()] = hashlib.sha256(data).hexdigest()
+        name = path.relative_to(folder).as_posix()
+        found.digests[name] = hashlib.sha256(data).hexdigest()
+        if name == "allowed_signers" or (part == "exceptions" and path.suffix == ".sig"):
+            found.texts[name] = data.decode(errors="replace")
         if path.suffix == ".yaml":
             item = document.parse(data, file, found.problems)
             documents.setdefault(part, []).extend(() if item is None else (item,))

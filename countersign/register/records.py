@@ -19,10 +19,12 @@ from countersign.register.fields import (
     EntryId,
     FileName,
     IdentityPattern,
+    Moment,
     NamePattern,
     Period,
     Ref,
     Refs,
+    ScopePattern,
     Slug,
     Span,
     Zone,
@@ -35,7 +37,10 @@ EXPIRY_REQUIRED = ("vault_secret_id", "vault_token", "entra_secret", "entra_cert
 STEPS = ("provision", "rotate", "review", "revoke")
 """The life-cycle steps of every control."""
 
-EntryKind = Literal["customer", "person", "partner", "control", "workload", "exception"]
+DEFAULT_CONTROL = "default"
+"""A control entry of this id stands for every control that has no entry of its own."""
+
+EntryKind = Literal["customer", "person", "partner", "control", "workload", "exception", "incident"]
 
 
 class Entry(BaseModel):
@@ -89,6 +94,9 @@ class Policy(Entry):
 
     max_idle: Span | None = None
     max_ttl: Span | None = None
+    """How long a token or lease may live from its making."""
+    max_lifetime: dict[CredentialKind, Span] = Field(default_factory=dict)
+    """How long a credential may be valid from its making to its expiry, by kind."""
     overlap: Span | None = None
     """How long two credentials of one identity may be active together."""
     review_every: Span | None = None
@@ -100,11 +108,41 @@ class Policy(Entry):
     """How long providers take to show a use (last used stays empty for minutes)."""
 
 
+class Overrides(Entry):
+    """Limits that a partner or a workload adds to the customer's; they only tighten (`countersign.register.policy`)."""
+
+    human: Policy | None = None
+    machine: Policy | None = None
+
+
+class EnvironmentPolicies(Overrides):
+    """The customer's own limits in one environment; what it sets takes the place of the general one, looser or tighter."""
+
+    scopes: tuple[ScopePattern, ...] = ()
+    """Scopes that are this environment, `provider:scope` with `*`, for identities that no workload names."""
+
+
 class Policies(Entry):
     """People and machines are judged by separate policies."""
 
     human: Policy
     machine: Policy
+    environments: dict[EntryId, EnvironmentPolicies] = Field(default_factory=dict)
+
+
+class DrillPeriods(Entry):
+    """How often the paths that nobody uses every day are exercised; None: not demanded."""
+
+    remediation: Span | None = None
+    exception: Span | None = None
+
+
+class ExceptionLimits(Entry):
+    """How long a finding may be accepted."""
+
+    max_span: Span | None = None
+    """From approval to expiry; None: any day in the future."""
+    max_renewals: Annotated[int, Field(ge=0)] = 2
 
 
 class Contract(Entry):
@@ -136,6 +174,7 @@ class Partner(Entry):
     contract: Contract
     contacts: Contacts = Field(default_factory=Contacts)
     footprint: Footprint = Field(default_factory=Footprint)
+    policies: Overrides = Field(default_factory=Overrides)
 
 
 class Owners(Entry):
@@ -198,6 +237,14 @@ class Control(Entry):
     evidence: tuple[str, ...] = ()
 
 
+class Review(Entry):
+    """Somebody looked at who holds what in a workload, and found it right or had it put right."""
+
+    by: Ref
+    on: Day
+    note: str | None = None
+
+
 class Workload(Entry):
     """A registered use of identities, by a partner or by the customer itself."""
 
@@ -212,6 +259,9 @@ class Workload(Entry):
     """Last day it may be used."""
     identities: tuple[IdentityPattern, ...] = ()
     """Patterns `provider:scope:kind/name`; scope and name may hold `*`."""
+    policies: Overrides = Field(default_factory=Overrides)
+    reviews: tuple[Review, ...] = ()
+    """Access reviews of its identities; those of the accountable owner count."""
 
 
 class RegisteredException(Entry):
@@ -225,10 +275,29 @@ class RegisteredException(Entry):
     exit_criteria: str | None = None
     requested_by: Ref | None = None
     approved_by: Ref | None = None
+    """None: only requested, so it excepts nothing yet."""
+    approved_on: Day | None = None
     expires: Day
     """Last day it holds."""
+    renews: EntryId | None = None
+    """The exception that this one prolongs: of the same control and subject."""
     approval: FileName | None = None
     """File with the approver's signature, beside this one."""
+
+
+class Incident(Entry):
+    """A partner or identities that the customer declared to be in trouble: their access is to be cut within the revoke service level."""
+
+    incident: EntryId
+    declared_at: Moment
+    declared_by: Ref
+    reason: str | None = None
+    partner: Slug | None = None
+    """All identities of this partner."""
+    identities: tuple[IdentityPattern, ...] = ()
+    """Patterns `provider:scope:kind/name`, as a workload has them."""
+    closed_at: Moment | None = None
+    """None: it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +324,13 @@ class Register(Entry):
     controls: dict[str, Control] = Field(default_factory=dict)
     workloads: dict[str, Workload] = Field(default_factory=dict)
     exceptions: dict[str, RegisteredException] = Field(default_factory=dict)
+    incidents: dict[str, Incident] = Field(default_factory=dict)
+    drills: DrillPeriods = Field(default_factory=DrillPeriods)
+    exception_limits: ExceptionLimits = Field(default_factory=ExceptionLimits)
+    allowed_signers: str | None = None
+    """Content of `register/allowed_signers` (OpenSSH's format); None: there is none, so no signature is demanded."""
+    signatures: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Armoured SSH signatures beside the exceptions, by file name."""
     digest: str
     """`sha256:...` over the names and bytes of all files of the register."""
     places: dict[tuple[str, str], Place] = Field(default_factory=dict, repr=False, exclude=True)
@@ -271,6 +347,10 @@ class Register(Entry):
         while dotted_field and dotted_field not in place.fields:
             dotted_field = dotted_field.rpartition(".")[0]
         return Where(place.file, place.fields.get(dotted_field, place.line))
+
+    def control(self, control_id: str) -> Control | None:
+        """Return the entry that governs a control: its own, else the default one; None: nobody answers for it."""
+        return self.controls.get(control_id) or self.controls.get(DEFAULT_CONTROL)
 
     def live(self, ref: str | None) -> Person | None:
         """Return the customer's person of this id while they are active, else None (also for partners' people)."""
@@ -308,6 +388,7 @@ class PartnerFile(Entry):
     contract: Contract
     contacts: Contacts = Field(default_factory=Contacts)
     footprint: Footprint = Field(default_factory=Footprint)
+    policies: Overrides = Field(default_factory=Overrides)
 
 
 class CustomerName(Entry):
@@ -345,3 +426,5 @@ class CustomerFile(Entry):
     policies: Policies
     footprint: Footprint = Field(default_factory=Footprint)
     """The customer's own accounts, tenants and issuers, in the shape of a partner's footprint."""
+    drills: DrillPeriods = Field(default_factory=DrillPeriods)
+    exceptions: ExceptionLimits = Field(default_factory=ExceptionLimits)

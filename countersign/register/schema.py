@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from countersign.register.records import Control, CustomerFile, PartnerFile, RegisteredException, Workload
+from countersign.register.records import Control, CustomerFile, Incident, PartnerFile, RegisteredException, Workload
 
 if TYPE_CHECKING:
     from countersign.register.records import Entry
@@ -15,6 +15,7 @@ _FILES: dict[str, type[Entry]] = {
     "controls/*.yaml": Control,
     "workloads/*.yaml": Workload,
     "exceptions/*.yaml": RegisteredException,
+    "incidents/*.yaml": Incident,
 }
 
 

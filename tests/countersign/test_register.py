@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from countersign import document
 from countersign.errors import ConfigError, Problem
-from countersign.register.check import RULES, check, exception_valid
+from countersign.register.check import RULES, check
+from countersign.register.exceptions import exception_valid
 from countersign.register.load import load_register
 from countersign.register.schema import schema
 
@@ -363,7 +364,7 @@ def test_nothing_in_the_folder_is_overlooked(folder: Path, tmp_path: Path) -> No
         ("register/controls/more", "move its files up into controls/"),
         ("register/controls/other.yml", "rename it to other.yaml"),
         ("register/controls/rotation.yaml", "give it another id, or delete one of the two"),
-        ("register/extra.yaml", "move it into partners/, controls/, workloads/ or exceptions/"),
+        ("register/extra.yaml", "move it into partners/, controls/, workloads/, exceptions/ or incidents/"),
         ("register/partner", "rename it to partners/"),
     ]
 

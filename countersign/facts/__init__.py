@@ -1,0 +1,105 @@
+"""Facts from the inventory, the register and what earlier runs left: loaded into DuckDB and joined by the SQL files of this folder.
+
+Each file makes tables that later ones read, in the order of `_STEPS`; each file of `SUBJECTS` is one query with a row for each subject of
+that kind and a column for each fact. Null means unknown, and a column that ends in `_why` says why.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from countersign.facts.register_tables import RegisterTable, register_tables
+from countersign.inventory import TABLES, Reading, sql_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["SUBJECTS", "RegisterTable", "build", "opened", "register_tables", "write_register"]
+
+_STEPS = ("kinds", "trusts", "attribution", "privileges", "gaps", "who")
+SUBJECTS = {"identity": "identities", "credential": "credentials", "scope": "scopes", "register": "entries", "finding": "clocks"}
+"""Kind of subject to the SQL file with its facts; `facts_<kind>` is the view of them, and `facts` that of all together."""
+
+
+def write_register(tables: Iterable[RegisterTable], into: Path) -> None:
+    """Keep the register's tables beside the inventory's, as Parquet: the verdicts can be recomputed from the evidence alone."""
+    with duckdb.connect() as db:
+        for table in tables:
+            _create(db, table)
+            db.execute(f"COPY {table.name} TO {sql_text(into / f'{table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def build(
+    database: Path, inventory: Path, tables: Iterable[RegisterTable], readings: Iterable[Reading], *, last: Path | None = None
+) -> None:
+    """Make the `facts` of the DuckDB file `database` (views of Parquet files beside it), from the Parquet files under `inventory`.
+
+    `last`: evidence folder of the last run that was judged; None: this is the first.
+    """
+    settled = tuple(readings)
+    with opened(database) as db:
+        for name in TABLES:
+            db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({sql_text(inventory / f'{name}.parquet')})")
+        for table in (*tables, *_read_tables(settled)):
+            _create(db, table)
+        _last_findings(db, last)
+        for step in _STEPS:
+            db.execute(_sql(step))
+        for kind, file in SUBJECTS.items():
+            # As Parquet beside the database: writing a table into it takes twice as long.
+            parquet = sql_text(database.with_suffix(f".{kind}.parquet"))
+            *before, query = db.extract_statements(_sql(file))
+            for statement in before:
+                db.execute(statement)
+            db.execute(f"COPY ({query.query.rstrip().rstrip(';')}) TO {parquet} (FORMAT parquet, COMPRESSION lz4)")
+            db.execute(f"CREATE OR REPLACE VIEW facts_{kind} AS SELECT * FROM read_parquet({parquet})")
+        together = " UNION ALL BY NAME ".join(f"SELECT * FROM facts_{kind}" for kind in SUBJECTS)
+        db.execute(f"CREATE OR REPLACE VIEW facts AS {together}")
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the run's scratch database with the limits of a small machine (1 GB before it spills to disk, two threads)."""
+    with duckdb.connect(str(database)) as db:
+        db.execute("SET memory_limit = '1GB'; SET threads = 2; SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
+        yield db
+
+
+def _sql(name: str) -> str:
+    return resources.files("countersign.facts").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _read_tables(readings: tuple[Reading, ...]) -> tuple[RegisterTable, ...]:
+    """Say which scopes were to be read, how it went, and as whom."""
+    scopes = tuple((r.scope.source, r.scope.provider, r.scope.name, r.state, r.reason) for r in readings)
+    callers = tuple((r.scope.provider, r.scope.name, r.caller) for r in readings if r.caller)
+    return (
+        RegisterTable("scopes", "source VARCHAR, provider VARCHAR, scope VARCHAR, state VARCHAR, reason VARCHAR", scopes),
+        RegisterTable("callers", "provider VARCHAR, scope VARCHAR, caller VARCHAR", callers),
+    )
+
+
+_TIMES = frozenset({"first_seen", "since", "due"})
+
+
+def _last_findings(db: duckdb.DuckDBPyConnection, last: Path | None) -> None:
+    """Make `stood`: the findings that were open or excepted when the last judged run ended."""
+    columns = "fingerprint, control, subject, subject_kind, partner, accountable, severity, state, first_seen, since, due"
+    file = None if last is None else last / "findings.parquet"
+    if file is not None and file.exists():
+        query = f"SELECT {columns} FROM read_parquet({sql_text(file)}) WHERE state <> 'resolved'"
+    else:
+        types = ", ".join(f"NULL::{'TIMESTAMP' if name in _TIMES else 'VARCHAR'} AS {name}" for name in columns.split(", "))
+        query = f"SELECT {types} WHERE FALSE"
+    db.execute(f"CREATE OR REPLACE VIEW stood AS {query}")
+
+
+def _create(db: duckdb.DuckDBPyConnection, table: RegisterTable) -> None:
+    db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.columns})")
+    if table.rows:
+        db.executemany(f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.rows[0]))})", table.rows)

@@ -1,0 +1,9 @@
+-- What an identity may do beyond its work: grants that are, or may be, more than limited.
+CREATE TEMP TABLE granted AS
+SELECT identity_uid,
+       count(*) FILTER (power IS NOT NULL) AS admin_grants,
+       count(*) FILTER (power IS NULL) AS unread_grants,
+       CASE WHEN bool_or(power = 'administrator') THEN 'is an administrator' ELSE 'can become an administrator' END AS admin_power,
+       string_agg(DISTINCT role || coalesce(' [' || rule || ']', ''), ', ' ORDER BY role || coalesce(' [' || rule || ']', '')) FILTER (power IS NOT NULL) AS admin_roles,
+       string_agg(DISTINCT role, ', ' ORDER BY role) FILTER (power IS NULL) AS unread_roles
+FROM grants WHERE power IS DISTINCT FROM 'limited' GROUP BY identity_uid;    -- the many harmless ones say nothing

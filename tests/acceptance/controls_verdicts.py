@@ -1,0 +1,51 @@
+"""Reads the verdict of every control on every subject out of a judged database, by what the records themselves name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from countersign.expectation import Expectation, expectations
+from countersign.facts import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Of one control, by subject; whoever is in none of them is outside the population."""
+
+    passed: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Subject to the reason."""
+
+    def of(self, subject: str) -> str:
+        """Name the verdict of one subject."""
+        found = [name for name in ("passed", "failed", "unknown") if subject in getattr(self, name)]
+        return " and ".join(found) or "outside"
+
+
+def query(e: Expectation) -> str:
+    """Give the subject, verdict and reason of each member of the population."""
+    kinds = ", ".join(f"'{kind}'" for kind in e.subjects)
+    why = ", ".join((*(f'"{column}"' for column in e.unknown_from), "'not known'"))
+    return f"""
+        SELECT subject, CASE WHEN "{e.population}" IS NULL OR "{e.holds.column}" IS NULL THEN 'unknown'
+                             WHEN {e.holds.breaks()} THEN 'failed' ELSE 'passed' END, coalesce({why})
+        FROM facts WHERE subject_kind IN ({kinds}) AND "{e.population}" IS DISTINCT FROM FALSE"""  # noqa: S608 - our own records
+
+
+def verdicts(database: Path) -> dict[str, Verdicts]:
+    """Give the verdicts of all controls that the registry has."""
+    found: dict[str, Verdicts] = {}
+    with opened(database) as db:
+        for e in expectations():
+            mine = found[e.id] = Verdicts()
+            for subject, verdict, reason in db.execute(query(e)).fetchall():
+                if verdict == "unknown":
+                    mine.unknown[subject] = reason
+                else:
+                    getattr(mine, verdict).add(subject)
+    return found
