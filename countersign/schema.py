@@ -39,7 +39,7 @@ class Utc(sa.types.TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Write a zoned time; raises ValueError for one without a zone."""
         del dialect
-        return None if value is None else _written(value)
+        return written(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401  (SQLAlchemy's signature)
         """Read it back."""
@@ -54,7 +54,10 @@ def _read(text: str) -> datetime:
 
 
 @lru_cache(maxsize=1 << 16)
-def _written(when: datetime) -> str:
+def written(when: datetime | None) -> str | None:
+    """Write a time as `Utc` keeps it, for rows that go to the driver itself; None stays None. Raises ValueError without a zone."""
+    if when is None:
+        return None
     if when.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored")
     return f"{when.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
