@@ -74,6 +74,22 @@ _REGISTER_FACTS = frozenset(
         "incident_reason",
         "review",
         "review_limit_days",
+        "entry",
+        "register_names_said",
+        "register_owners_said",
+        "register_raci_said",
+        "register_answers_said",
+        "register_slas_said",
+        "register_contract_said",
+        "register_workload_said",
+        "register_policy_said",
+        "register_footprint_said",
+        "exception_invalid_said",
+        "detect_limit",
+        "escalate_limit",
+        "rotate_limit",
+        "revoke_limit",
+        "drill_limit",
     }
 )
 
@@ -114,14 +130,14 @@ class ControlResult:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All verdicts of a run; the failing subjects themselves are in the `failures` table of its database."""
+    """All verdicts of a run; the failing subjects themselves are in the `failures` view of its database."""
 
     results: tuple[ControlResult, ...]
     validated: Validated
 
 
 def judge(database: Path, expectations: Sequence[Expectation], readings: Iterable[Reading]) -> Judgement:
-    """Judge the `facts` table of `database` and leave its failing subjects in a `failures` table there.
+    """Judge the `facts` table of `database` and leave its failing subjects in a `failures` view there.
 
     Raises NotJudgedError when Great Expectations and the engine do not count the same, or a check raised: then there are
     no verdicts at all, because one of the two is wrong and nothing says which.
@@ -189,7 +205,6 @@ def _as_check(e: Expectation) -> Check:
 
 
 def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation], columns: Mapping[str, str]) -> None:
-    _keep_sources(db, expectations)
     for index, e in enumerate(expectations):
         facts = ", ".join(f"'{name}': {_shown(name, columns)}" for name in e.shows)
         # What moves by itself every night, ages and the last use of what is in use, is no news.
@@ -200,19 +215,22 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
             SELECT sha256('{e.id}' || chr(0) || f.subject) AS fingerprint, '{e.id}' AS control, f.subject, f.subject_kind, f.kind,
                    f.identity, f.identity_name, f.provider, f.scope, f.partner, coalesce(f.accountable, c.accountable) AS accountable,
                    '{e.severity.value}' AS severity, concat({reason}) AS reason, to_json({{{facts}}}) AS facts,
-                   coalesce(s.sources, '[]') AS sources, sha256({digest}) AS facts_digest,
+                   sha256({digest}) AS facts_digest,
                    x.exception AS excepted, x.expires_at AS excepted_until
             FROM {_of(e)} f
             LEFT JOIN register_controls c ON c.control = '{e.id}'
             LEFT JOIN register_exceptions x ON x.control = '{e.id}' AND x.subject = f.subject
-            LEFT JOIN sources s ON s.control = '{e.id}' AND s.provider = f.provider AND s.scope = f.scope AND s.kind = f.kind
             WHERE f."{e.population}" AND ({e.holds.breaks()})"""
         try:
-            db.execute(f"CREATE OR REPLACE TABLE failures AS {query}" if index == 0 else f"INSERT INTO failures {query}")
+            db.execute(f"CREATE OR REPLACE TABLE failing AS {query}" if index == 0 else f"INSERT INTO failing {query}")
         except duckdb.Error as error:
             raise NotJudgedError(
-                f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of facts.sql"
+                f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of countersign/facts"
             ) from error
+    _keep_sources(db, expectations)
+    db.execute("""
+        CREATE OR REPLACE VIEW failures AS
+        SELECT f.*, coalesce(s.sources, '[]') AS sources FROM failing f LEFT JOIN sources s USING (control, provider, scope, kind)""")
 
 
 def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> None:
@@ -235,8 +253,8 @@ def _counts(db: duckdb.DuckDBPyConnection, e: Expectation) -> _Counted:
     rows = db.execute(f"""
         SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, count(*) FROM {_of(e)}
         WHERE "{e.population}" IS DISTINCT FROM FALSE GROUP BY why ORDER BY count(*) DESC, why""").fetchall()
-    failing = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}'")
-    excepted = _count(db, f"SELECT count(*) FROM failures WHERE control = '{e.id}' AND excepted IS NOT NULL")
+    failing = _count(db, f"SELECT count(*) FROM failing WHERE control = '{e.id}'")
+    excepted = _count(db, f"SELECT count(*) FROM failing WHERE control = '{e.id}' AND excepted IS NOT NULL")
     reasons = tuple(UnknownReason(reason, count, "subject") for reason, count in rows if reason is not None)
     return _Counted(sum(count for reason, count in rows if reason is None), failing, excepted, reasons)
 
@@ -292,8 +310,8 @@ def _check_columns(expectations: Sequence[Expectation], columns: Mapping[str, st
         missing = sorted(wanted - set(columns))
         if missing:
             raise NotJudgedError(
-                f"expectations/{_column(e)}.py names facts that facts.sql does not make: {', '.join(missing)}",
-                fix="add the column to countersign/facts.sql, or correct its name in the record",
+                f"expectations/{_column(e)}.py names facts that countersign/facts does not make: {', '.join(missing)}",
+                fix="add the column to the SQL file of its subjects in countersign/facts, or correct its name in the record",
             )
 
 
