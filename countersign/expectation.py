@@ -84,6 +84,10 @@ class Expectation:
     """Which of the register's service levels sets the due date."""
     maps_to: tuple[str, ...]
     """Framework ids, `framework:id`."""
+    before: str
+    """One case that fails, told to people: who, what, since when."""
+    after: str
+    """The same case put right."""
     example_held: dict[str, Value] = field(hash=False)
     example_broken: dict[str, Value] = field(hash=False)
 

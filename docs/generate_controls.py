@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from countersign.expectation import Expectation, Severity, expectations
+from countersign.facts import SUBJECTS
 from countersign.report import words
-from countersign.scaffold import OBJECTIVES
+from countersign.shares import FAMILIES, family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,13 @@ HERE = Path(__file__).parent
 INDEX = "controls.md"
 NOTE = "<!-- Made from expectations/ by `make docs`: change the record, not this page. -->"
 
+_MANY = {
+    "identity": "identities",
+    "credential": "credentials",
+    "scope": "scopes",
+    "register": "entries of the register",
+    "finding": "findings and drills",
+}
 INTRODUCTION = """\
 A control is judged over every subject in its population, every night. It passes, fails, or stays unknown with a reason; a control
 with an empty population is not assessed. Each page says what is compared, when it is unknown and what to do."""
@@ -54,10 +62,7 @@ def _index(records: tuple[Expectation, ...]) -> str:
         "# Controls",
         NOTE,
         INTRODUCTION,
-        _table(
-            ("control", "fails when", "severity", "judges"),
-            ((_link(record, "controls/"), record.title, record.severity.value, _judges(record)) for record in ordered),
-        ),
+        *(part for name in FAMILIES for part in _family(name, ordered)),
         "## By framework",
         "Ids and our own reading of them, not the standards' texts. A control supports a requirement; none of them meets one alone.",
     ]
@@ -67,8 +72,18 @@ def _index(records: tuple[Expectation, ...]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _family(name: str, ordered: list[Expectation]) -> tuple[str, str]:
+    rows = (
+        (_link(record, "controls/"), record.title, record.severity.value, _judges(record))
+        for record in ordered
+        if family(record.id) == name
+    )
+    return f"## {name.capitalize()}", _table(("control", "fails when", "severity", "judges"), rows)
+
+
 def _page(record: Expectation) -> str:
     says = (importlib.import_module(f"expectations.{record.id.replace('-', '_')}").__doc__ or "").strip()
+    summary, _, more = says.partition("\n\n")
     kwargs = dict(record.holds.arguments)
     check = words.check(
         {
@@ -82,9 +97,13 @@ def _page(record: Expectation) -> str:
     return "\n\n".join((
         f"# {record.title}",
         NOTE,
-        f"Control `{record.id}` · {record.severity.value} · judges {_judges(record)} · service level `{record.clock}` sets the due date",
-        f"{says} {record.why}",
-        f"The objective that a new programme begins with: {OBJECTIVES.get(record.id, 'none')}",
+        f"Control `{record.id}` of {family(record.id)} · {record.severity.value} · judges {_judges(record)}",
+        f"Service level `{record.clock}` sets the due date.",
+        f"{summary} {record.why}",
+        *((more,) if more else ()),
+        "## Before and after",
+        f"**Fails.** {record.before}",
+        f"**Holds.** {record.after}",
         "## What is judged",
         check,
         _table(
@@ -95,7 +114,7 @@ def _page(record: Expectation) -> str:
             ),
         ),
         f"In Great Expectations' words: `expect_{record.holds.type}(column={record.holds.column!r}{arguments})`.",
-        "The facts are columns of [facts.sql](../../countersign/facts.sql).",
+        f"The facts are columns of {_files(record)}.",
         "## When it is unknown",
         _unknown(record),
         "## What a finding says",
@@ -110,8 +129,8 @@ def _page(record: Expectation) -> str:
 
 
 def _unknown(record: Expectation) -> str:
-    if record.subjects == ("scope",):
-        return "Never: the run itself knows what it read."
+    if not record.unknown_from:
+        return "Never: the run itself, the register or the ledger knows."
     reasons = ", ".join(f"`{name}`" for name in record.unknown_from)
     return (
         f"When `{record.population}` or `{record.holds.column}` is null. The reason given is the first of {reasons} that is known.\n"
@@ -120,7 +139,11 @@ def _unknown(record: Expectation) -> str:
 
 
 def _judges(record: Expectation) -> str:
-    return " and ".join({"identity": "identities", "credential": "credentials", "scope": "scopes"}[subject] for subject in record.subjects)
+    return " and ".join(_MANY[subject] for subject in record.subjects)
+
+
+def _files(record: Expectation) -> str:
+    return " and ".join(f"[{SUBJECTS[subject]}.sql](../../countersign/facts/{SUBJECTS[subject]}.sql)" for subject in record.subjects)
 
 
 def _link(record: Expectation, folder: str) -> str:

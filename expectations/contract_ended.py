@@ -16,6 +16,8 @@ contract_ended = Expectation(
     severity=Severity.CRITICAL,
     clock="revoke",
     maps_to=("csf-2.0:GV.SC-10", "csf-2.0:PR.AA-01", "owasp-nhi:NHI1:2025", "soc2:CC6.2", "iso-27001:A.5.18", "dora:28.8"),
+    before="The contract with Brightpath ended 140 days ago; six of its identities are still enabled.",
+    after="They are disabled, and then removed; or a new contract is in the register.",
     example_held={"days_past_contract": -1},
     example_broken={"days_past_contract": 1},
 )

@@ -16,6 +16,8 @@ expired_but_enabled = Expectation(
     severity=Severity.MEDIUM,
     clock="rotate",
     maps_to=("csf-2.0:PR.AA-01", "owasp-nhi:NHI1:2025", "soc2:CC6.2", "iso-27001:A.5.18"),
+    before="A Google key past its end in policy, still enabled: whoever sets the clock of a check lets it in.",
+    after="The key is disabled, then deleted.",
     example_held={"days_past_expiry": -1},
     example_broken={"days_past_expiry": 1},
 )

@@ -16,6 +16,8 @@ expiry_declared = Expectation(
     severity=Severity.MEDIUM,
     clock="rotate",
     maps_to=("csf-2.0:PR.AA-01", "csf-2.0:ID.AM-08", "owasp-nhi:NHI1:2025", "soc2:CC6.2", "pci-dss-4.0.1:8.2.7"),
+    before="Workload `acme-etl` expires on 2027-12-31; Acme's contract ends on 2027-01-31.",
+    after="The workload ends with the contract, or the contract was renewed first.",
     example_held={"expiry_is_declared": True},
     example_broken={"expiry_is_declared": False},
 )

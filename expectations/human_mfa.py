@@ -16,6 +16,8 @@ human_mfa = Expectation(
     severity=Severity.CRITICAL,
     clock="rotate",
     maps_to=("csf-2.0:PR.AA-03", "owasp-nhi:NHI4:2025", "soc2:CC6.1", "iso-27001:A.8.5", "pci-dss-4.0.1:8.4.2"),
+    before="Ana logs in to the console with a password alone.",
+    after="Ana's log-in asks for a second factor.",
     example_held={"mfa": True},
     example_broken={"mfa": False},
 )

@@ -16,6 +16,8 @@ named_owner = Expectation(
     severity=Severity.HIGH,
     clock="rotate",
     maps_to=("csf-2.0:GV.RR-02", "csf-2.0:GV.SC-02", "owasp-nhi:NHI1:2025", "soc2:CC1.3", "iso-27001:A.5.9"),
+    before="The role `acme-deploy` has a tag `owner=pavel` and no workload: Pavel is Acme's, and nobody at Northwind answers for it.",
+    after="The register's workload `acme-deploy` lists the role, with Maria as its owner.",
     example_held={"has_named_owner": True},
     example_broken={"has_named_owner": False},
 )

@@ -16,6 +16,8 @@ over_privileged = Expectation(
     severity=Severity.HIGH,
     clock="rotate",
     maps_to=("csf-2.0:PR.AA-05", "owasp-nhi:NHI5:2025", "soc2:CC6.3", "iso-27001:A.8.2", "pci-dss-4.0.1:7.2.5"),
+    before="The role `acme-support` has `AdministratorAccess`.",
+    after="It has a policy with the calls that support needs; nothing in it lets it give itself more.",
     example_held={"admin_grants": 0},
     example_broken={"admin_grants": 1},
 )

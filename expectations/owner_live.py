@@ -16,6 +16,8 @@ owner_live = Expectation(
     severity=Severity.HIGH,
     clock="escalate",
     maps_to=("csf-2.0:GV.RR-02", "csf-2.0:PR.AA-01", "owasp-nhi:NHI1:2025", "soc2:CC1.5", "iso-27001:A.5.2"),
+    before="Workload `acme-backup` is owned by Tom, who left in May; its backup owner left before him.",
+    after="Maria is its owner, Devika her backup; both are active in `register/customer.yaml`.",
     example_held={"owner_is_live": True},
     example_broken={"owner_is_live": False},
 )

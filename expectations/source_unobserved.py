@@ -16,6 +16,8 @@ source_unobserved = Expectation(
     severity=Severity.HIGH,
     clock="escalate",
     maps_to=("csf-2.0:DE.CM-06", "csf-2.0:DE.CM-09", "soc2:CC7.2", "iso-27001:A.8.16"),
+    before="Account 444455556666 refused `iam:ListUsers` tonight: what happened there is not known.",
+    after="The reader has the permission again, and the night after reads everything.",
     example_held={"fully_read": True},
     example_broken={"fully_read": False},
 )

@@ -17,6 +17,8 @@ unconditioned_trust = Expectation(
     severity=Severity.CRITICAL,
     clock="rotate",
     maps_to=("csf-2.0:PR.AA-03", "csf-2.0:PR.AA-05", "owasp-nhi:NHI4:2025", "soc2:CC6.1", "iso-27001:A.8.5"),
+    before="The role `acme-operations` may be assumed by anybody in account 111122223333.",
+    after="Its trust demands the external id that only Northwind and Acme know, or names one role of Acme's and its subject.",
     example_held={"unconditioned_trusts": 0},
     example_broken={"unconditioned_trusts": 1},
 )

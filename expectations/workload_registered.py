@@ -16,6 +16,8 @@ workload_registered = Expectation(
     severity=Severity.HIGH,
     clock="rotate",
     maps_to=("csf-2.0:GV.SC-04", "csf-2.0:ID.AM-04", "owasp-nhi:NHI1:2025", "soc2:CC6.2", "iso-27001:A.5.16"),
+    before="The service principal `acme-sync` of Acme's tenant can read every mailbox; no workload names it.",
+    after="Workload `acme-sync` lists it by its object id, with an owner, a purpose and an end.",
     example_held={"is_registered": True},
     example_broken={"is_registered": False},
 )

@@ -13,26 +13,6 @@ from countersign.errors import ConfigError, Problem, Where
 
 _TEMPLATES = Path(__file__).parent / "template"
 
-OBJECTIVES = {
-    "named-owner": "Every partner and machine identity has somebody of ours who answers for it.",
-    "owner-live": "Nobody who has left is still the owner of an identity.",
-    "workload-registered": "Every identity that a partner uses belongs to a registered workload.",
-    "expiry-declared": "Every workload has an end, no later than its contract's.",
-    "rotation-age": "Credentials are replaced before they are old enough to matter.",
-    "credential-expiry": "Credentials that can expire by themselves do.",
-    "expired-but-enabled": "What has expired is switched off.",
-    "overlap-too-long": "The old credential goes soon after the new one has come.",
-    "inactive": "What nobody uses does not stay open.",
-    "contract-ended": "Access ends with the contract that it was given for.",
-    "unconditioned-trust": "Outside parties get in only under a condition that names them.",
-    "unknown-third-party": "Nobody outside is trusted whom we do not know.",
-    "human-mfa": "People log in with more than a password.",
-    "over-privileged": "Machines and partners' people are no administrators.",
-    "source-unobserved": "What should be read is read, every night.",
-}
-"""Controls that a new programme begins with, and what each is for."""
-
-
 def init(folder: Path, *, customer: str = "example") -> tuple[Path, ...]:
     """Write a programme folder with its evidence key, and return the files written, sorted.
 
@@ -68,19 +48,14 @@ def _refused(folder: Path, message: str, fix: str) -> ConfigError:
 
 
 def _write(made: Path, customer: str) -> None:
-    shutil.copytree(_TEMPLATES, made, ignore=shutil.ignore_patterns("control.yaml", "gitignore"), copy_function=shutil.copyfile)
+    shutil.copytree(_TEMPLATES, made, ignore=shutil.ignore_patterns("gitignore"), copy_function=shutil.copyfile)
     for path in made.rglob("*.*"):
         text = path.read_text(encoding="utf-8")
         path.write_text(Template(text).substitute(customer=customer), encoding="utf-8")
     shutil.copyfile(_TEMPLATES / "gitignore", made / ".gitignore")
-    for name in ("register/exceptions", "exports"):
+    for name in ("register/exceptions", "register/incidents", "exports"):
         (made / name).mkdir()
         (made / name / ".gitkeep").touch()  # version control keeps no empty folder
-    (made / "register" / "controls").mkdir()
-    control = Template((_TEMPLATES / "control.yaml").read_text(encoding="utf-8"))
-    for name, objective in OBJECTIVES.items():
-        path = made / "register" / "controls" / f"{name}.yaml"
-        path.write_text(control.substitute(control=name, objective=objective), encoding="utf-8")
 
 
 def _move_into(made: Path, folder: Path) -> None:
