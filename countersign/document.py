@@ -101,16 +101,8 @@ def read_bytes(path: Path, file: str, problems: list[Problem]) -> bytes | None:
 
 def parse(data: bytes, file: str, problems: list[Problem]) -> Document | None:
     """Read YAML of one mapping; None when that is not possible. Mistakes that leave the rest readable are only added to `problems`."""
-    text = _text(data, file, problems)
-    if text is None or not _is_tame(text, file, problems):
-        return None
-    try:
-        root = yaml.compose(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        problems.append(_syntax(error, text, file))
-        return None
+    root = _root(data, file, problems)
     if root is None:
-        problems.append(Problem(Where(file), "", "is empty", "fill it in, or delete it"))
         return None
     if not isinstance(root, yaml.MappingNode):
         problems.append(Problem(Where(file, _line(root.start_mark)), "", "does not hold keys and values", "write it as `key: value` lines"))
@@ -118,6 +110,34 @@ def parse(data: bytes, file: str, problems: list[Problem]) -> Document | None:
     reader = _Reader(file, problems, {})
     value = reader.mapping(root, ())
     return Document(file, value, reader.lines)
+
+
+def parse_list(data: bytes, file: str, problems: list[Problem]) -> Document | None:
+    """Read YAML of one list, which the document holds as `items`; None and `problems` as with `parse`."""
+    root = _root(data, file, problems)
+    if root is None:
+        return None
+    if not isinstance(root, yaml.SequenceNode):
+        problems.append(Problem(Where(file, _line(root.start_mark)), "", "is not a list", "write one `- item` for each entry"))
+        return None
+    reader = _Reader(file, problems, {})
+    value = reader.value(root, ("items",))
+    return Document(file, {"items": value}, reader.lines)
+
+
+def _root(data: bytes, file: str, problems: list[Problem]) -> yaml.Node | None:
+    """Give what a file holds; None when it cannot be read as YAML, or holds nothing."""
+    text = _text(data, file, problems)
+    if text is None or not _is_tame(text, file, problems):
+        return None
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        problems.append(_syntax(error, text, file))
+        return None
+    if root is None:
+        problems.append(Problem(Where(file), "", "is empty", "fill it in, or delete it"))
+    return root
 
 
 def dotted(path: Path_) -> str:

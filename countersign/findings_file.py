@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -11,11 +12,12 @@ import orjson
 
 from countersign.expectation import expectations
 from countersign.facts import opened
+from countersign.facts.governance import TABLES
 from countersign.finding import Failing, Known
 from countersign.inventory import sql_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -45,7 +47,9 @@ _LEDGER = {
     "excepted": "VARCHAR",
     "excepted_until": "TIMESTAMP",
     "unobserved_since": "TIMESTAMP",
+    "ticket_key": "VARCHAR",
 }
+_TIMES = (*(name for name, kind in _LEDGER.items() if kind == "TIMESTAMP"), "looked_before")
 _of_ledger = attrgetter(*_LEDGER)
 
 
@@ -55,7 +59,7 @@ def source_scope(source: str) -> str:
 
 
 def failing(database: Path, register: Register, standing: Iterable[Known] = ()) -> Iterator[Failing]:
-    """Yield what fails in this run, from the `failures` table of its database; due dates follow the register's service levels.
+    """Yield what fails in this run, from the `failures` view of its database; due dates follow the register's service levels.
 
     A key that could not be named tonight is left out where one of the `standing` findings names it: on a night when its listing
     is refused, a key is no second finding under a stand-in's name.
@@ -138,24 +142,33 @@ def unknown(database: Path, standing: Sequence[Known]) -> frozenset[str]:
     return frozenset(found)
 
 
-def write(path: Path, database: Path, transitions: Iterable[Transition], last: Path | None) -> None:
-    """Write every finding that stands or was resolved in this run; facts of one that could not be looked at come from `last`."""
+def write(
+    path: Path, database: Path, transitions: Iterable[Transition], last: Path | None, joins: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write every finding that stands or was resolved in this run; facts of one that could not be looked at come from `last`.
+
+    `joins`: fingerprint to the key of the ticket that carries it from now on. `looked_before` is when the finding's scope was last read
+    wholly before the run that found it; null: never, or nobody noted it.
+    """
     with opened(database) as db:
-        _load(db, "ledger", _LEDGER | {"event": "VARCHAR"}, (_row(transition) for transition in transitions))
+        rows = (_row(transition, joins.get(transition.after.fingerprint)) for transition in transitions)
+        _load(db, "ledger", _LEDGER | {"event": "VARCHAR", "is_first": "BOOLEAN"}, rows)
+        db.execute(f"CREATE TABLE IF NOT EXISTS looked ({TABLES['looked']})")
         if last is None:
             db.execute(
-                "CREATE OR REPLACE TABLE last AS "
-                "SELECT NULL::VARCHAR AS fingerprint, NULL::JSON AS facts, NULL::JSON AS sources WHERE FALSE"
+                "CREATE OR REPLACE TABLE last AS SELECT NULL::VARCHAR AS fingerprint, NULL::JSON AS facts, NULL::JSON AS sources, "
+                "NULL::TIMESTAMP AS looked_before WHERE FALSE"
             )
         else:
-            db.execute(
-                "CREATE OR REPLACE VIEW last AS SELECT fingerprint, facts, sources FROM read_parquet(?)".replace("?", sql_text(last))
-            )
+            looked = "looked_before" if "looked_before" in _columns(db, last) else "NULL::TIMESTAMP AS looked_before"
+            db.execute(f"CREATE OR REPLACE VIEW last AS SELECT fingerprint, facts, sources, {looked} FROM read_parquet({sql_text(last)})")
         db.execute(f"""
             COPY (
-                SELECT l.*, coalesce(f.scope, split_part(l.subject, ':', 2)) AS scope,
-                       coalesce(f.facts, last.facts, '{{}}') AS facts, coalesce(f.sources, last.sources, '[]') AS sources
+                SELECT l.* EXCLUDE (is_first), coalesce(f.scope, split_part(l.subject, ':', 2)) AS scope,
+                       coalesce(f.facts, last.facts, '{{}}') AS facts, coalesce(f.sources, last.sources, '[]') AS sources,
+                       CASE WHEN l.is_first THEN k.looked_before ELSE last.looked_before END AS looked_before
                 FROM ledger l LEFT JOIN failures f USING (fingerprint) LEFT JOIN last USING (fingerprint)
+                LEFT JOIN looked k ON k.provider = l.provider AND k.scope = coalesce(f.scope, split_part(l.subject, ':', 2))
                 ORDER BY l.control, l.subject
             ) TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd)""")
 
@@ -164,7 +177,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a findings file, times with their zone, `facts` and `sources` decoded."""
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
-        times = ", ".join(f"timezone('UTC', {name}) AS {name}" for name, kind in _LEDGER.items() if kind == "TIMESTAMP")
+        held = _columns(db, path)  # an older run's file has fewer
+        times = ", ".join(f"timezone('UTC', {name}) AS {name}" for name in _TIMES if name in held)
         cursor = db.execute(f"SELECT * REPLACE ({times}) FROM read_parquet(?)", [str(path)])
         names = [column[0] for column in cursor.description or ()]
         while rows := cursor.fetchmany(BATCH):
@@ -181,8 +195,14 @@ def _stands_in(subject: str) -> bool:
     return provider == "aws" and "@" in rest.partition(":access-key/")[2]
 
 
-def _row(transition: Transition) -> dict[str, object]:
-    return dict(zip(_LEDGER, _of_ledger(transition.after), strict=True), event=transition.kind)
+def _row(transition: Transition, joined: str | None) -> dict[str, object]:
+    said = {"event": transition.kind, "is_first": transition.before is None}
+    row: dict[str, object] = dict(zip(_LEDGER, _of_ledger(transition.after), strict=True), **said)
+    return row if joined is None else row | {"ticket_key": joined}
+
+
+def _columns(db: duckdb.DuckDBPyConnection, file: Path) -> set[str]:
+    return {name for name, *_ in db.execute(f"DESCRIBE SELECT * FROM read_parquet({sql_text(file)})").fetchall()}
 
 
 def _load(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: Iterable[dict[str, object]]) -> None:

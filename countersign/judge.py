@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from countersign.inventory import Reading
 
+PLACES = 20
+"""Scopes that one reason for unknown verdicts names."""
 Verdict = Literal["pass", "fail", "unknown", "not assessed"]
 _GX_SEVERITY = {Severity.CRITICAL: "critical", Severity.HIGH: "critical", Severity.MEDIUM: "warning", Severity.LOW: "info"}
 # A column of the facts, where a record's field of another name stands behind it.
@@ -30,6 +32,7 @@ _FIELD_OF = {
     "expires_on": "expires_at",
     "expired_days": "expires_at",
     "idle_days": "last_used_at",
+    "lifetime": "expires_at",
     "person_on": "last_active_at",
     "unattended_days": "last_active_at",
     "program_kind": "last_active_at",
@@ -48,6 +51,8 @@ _RAW_FIELDS = frozenset(
         "outside_parties",
         "unconditioned_parties",
         "unknown_party_names",
+        "created_by",
+        "copy_roles",
         "admin_grants",
         "admin_roles",
         "admin_power",
@@ -57,6 +62,7 @@ _PROVENANCE_FIELD = {
     "outside_parties": "trusts",
     "unconditioned_parties": "trusts",
     "unknown_party_names": "trusts",
+    "copy_roles": "grants",
     "admin_grants": "grants",
     "admin_roles": "grants",
     "admin_power": "grants",
@@ -64,6 +70,7 @@ _PROVENANCE_FIELD = {
 _REGISTER_FACTS = frozenset(
     {
         "partner",
+        "vendor_names",
         "workload",
         "owner",
         "backup_owner",
@@ -85,11 +92,11 @@ _REGISTER_FACTS = frozenset(
         "register_policy_said",
         "register_footprint_said",
         "exception_invalid_said",
-        "detect_limit",
-        "escalate_limit",
-        "rotate_limit",
-        "revoke_limit",
-        "drill_limit",
+        "agreed_detect",
+        "agreed_escalate",
+        "agreed_rotate",
+        "agreed_revoke",
+        "agreed_drill",
     }
 )
 
@@ -102,6 +109,8 @@ class UnknownReason:
     count: int
     unit: Literal["subject", "scope"]
     """`scope`: a whole scope was not read, so the number of its subjects is itself unknown; it counts as one."""
+    places: tuple[tuple[str, str, int], ...] = ()
+    """(provider, scope, count), the most first; at most PLACES of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +260,15 @@ def _counts(db: duckdb.DuckDBPyConnection, e: Expectation) -> _Counted:
     known = f'"{e.population}" AND "{e.holds.column}" IS NOT NULL'
     why = f"coalesce({', '.join([*e.unknown_from, sql_text('not known')])})"
     rows = db.execute(f"""
-        SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, count(*) FROM {_of(e)}
-        WHERE "{e.population}" IS DISTINCT FROM FALSE GROUP BY why ORDER BY count(*) DESC, why""").fetchall()
+        SELECT why, sum(n)::BIGINT AS count, list((provider, scope, n) ORDER BY n DESC, provider, scope)[:{PLACES}] FROM (
+            SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, CASE WHEN why IS NOT NULL THEN provider END AS provider,
+                   CASE WHEN why IS NOT NULL THEN scope END AS scope, count(*) AS n
+            FROM {_of(e)} WHERE "{e.population}" IS DISTINCT FROM FALSE GROUP BY ALL
+        ) GROUP BY why ORDER BY count DESC, why""").fetchall()
     failing = _count(db, f"SELECT count(*) FROM failing WHERE control = '{e.id}'")
     excepted = _count(db, f"SELECT count(*) FROM failing WHERE control = '{e.id}' AND excepted IS NOT NULL")
-    reasons = tuple(UnknownReason(reason, count, "subject") for reason, count in rows if reason is not None)
-    return _Counted(sum(count for reason, count in rows if reason is None), failing, excepted, reasons)
+    reasons = tuple(UnknownReason(reason, count, "subject", tuple(places)) for reason, count, places in rows if reason is not None)
+    return _Counted(sum(count for reason, count, _ in rows if reason is None), failing, excepted, reasons)
 
 
 def _agree(control: str, total: int, ours: _Counted, theirs: Counts) -> None:
@@ -277,7 +289,8 @@ def _unread(expectations: Sequence[Expectation], readings: tuple[Reading, ...]) 
         for row in reading.coverage:
             if row.state == "complete":
                 continue
-            reason = UnknownReason(f"{place} was not read wholly: {row.operation}: {row.error or row.state}", 1, "scope")
+            why = f"{place} was not read wholly: {row.operation}: {row.error or row.state}"
+            reason = UnknownReason(why, 1, "scope", ((reading.scope.provider, reading.scope.name, 1),))
             hides = {"credential" for kind in row.covers if kind in CREDENTIAL_KINDS}
             hides |= {"identity" for kind in row.covers if kind not in CREDENTIAL_KINDS or kind in IDENTITIES_TOO}
             if reading.state in ("denied", "failed"):

@@ -17,6 +17,7 @@ from countersign.errors import ConfigError, Problem, Where
 from countersign.register.fields import AccountId, Period, Slug, at_least_one, refusal, shape
 from countersign.register.load import load_register
 from countersign.register.records import Entry, Register
+from countersign.vendors import Vendors, read_vendors
 
 FILE = "countersign.yaml"
 
@@ -236,6 +237,8 @@ class Programme:
     register: Register
     digest: str
     """`sha256:...` of countersign.yaml as it lies on disk."""
+    vendors: Vendors | None = None
+    """Names for AWS accounts that nobody registered; None: no list is configured."""
 
 
 def load(folder: Path) -> Programme:
@@ -250,6 +253,7 @@ def load(folder: Path) -> Programme:
         problems.append(Problem(Where(FILE), "", "is missing", fix))
     written = None if data is None else document.parse(data, FILE, problems)
     settings = None if written is None else _settings(written, folder, problems)
+    vendors = None if written is None else _vendors(written, folder, problems)
     register = None
     try:
         register = load_register(folder / "register")
@@ -270,6 +274,7 @@ def load(folder: Path) -> Programme:
         limits=settings.limits,
         register=register,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        vendors=vendors,
     )
 
 
@@ -300,6 +305,8 @@ class _Settings(Entry):
     sources: tuple[Source, ...] = ()
     desk: Desk = Field(default_factory=Desk)
     limits: Limits = Field(default_factory=Limits)
+    vendors: str | None = None
+    """Path of a list of vendors' AWS accounts; read by `_vendors`."""
 
 
 def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Settings | None:
@@ -320,6 +327,17 @@ def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Sett
     found = [*secrets, *(problem for problem in found if problem.field not in said)]
     problems.extend(sorted(found, key=lambda problem: problem.where.line or 0))
     return settings if settings is None or found else settings.model_copy(update={"sources": sources})
+
+
+def _vendors(written: Document, folder: Path, problems: list[Problem]) -> Vendors | None:
+    named = written.data.get("vendors")
+    if not isinstance(named, str):  # where it is something else, the settings say so
+        return None
+    if not (folder / named).exists():
+        fix = "get a list from github.com/fwdcloudsec/known_aws_accounts, or take the line out"
+        problems.append(written.problem(("vendors",), "names a file that does not exist", fix))
+        return None
+    return read_vendors(folder / named, named, problems)
 
 
 def _secrets(written: Document, value: object, path: Path_) -> Iterator[Problem]:

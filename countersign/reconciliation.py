@@ -27,7 +27,8 @@ from countersign.errors import CountersignError, ReadError, ScopeDeniedError
 from countersign.evidence import signer, statement
 from countersign.evidence.store import FolderStore, Log, Staging
 from countersign.expectation import expectations
-from countersign.facts import build, register_tables, write_register
+from countersign.facts import build, governance_tables, register_tables, write_register
+from countersign.facts.history import keep as keep_history
 from countersign.finding import Seen, Transition, guard, life
 from countersign.inventory import Reading, collect, folder_name, spool, unread
 from countersign.judge import Judgement, judge
@@ -52,6 +53,8 @@ KIND = "reconcile"
 READING = 0.7
 """How much of a run is reading, for those who watch it; the rest is judging and what follows."""
 SUMMARY = ("open", "new", "resolved", "reopened", "unobserved", "excepted")
+_NOT_SCANNED = frozenset({"register", "ledger"})
+"""Where findings come from the customer's own files and from what earlier runs found."""
 THREADS = 16
 """Scopes read at once: their time is the providers', who count their limits per account, tenant or project."""
 KEPT = ".kept"
@@ -85,6 +88,8 @@ class Reconciliation:
         tell: Tell = silent,
     ) -> None:
         self.programme = programme
+        self.past = programme.evidence.store
+        """Where the evidence of earlier runs lies; a rehearsal reads it where it is, and writes its own elsewhere."""
         self.clock = clock
         self.tell = tell
         self._read = count(1)
@@ -216,11 +221,23 @@ class Reconciliation:
         live = claims(self.programme.sources) | self._found | self._unlisted
         settled = collect(readings, self.work, inventory, live=live)
         self.tell("judging", READING)
-        tables = register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted)
+        found = self._last_findings()
+        last = None if found is None else found.parent
+        tables = (
+            *register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted),
+            *governance_tables(
+                self.programme,
+                self.as_of,
+                runs=self.state.runs(),
+                tickets=(row.key for row in self.state.tickets(self.desk.target) if row.ticket is not None),
+                readings=settled,
+                last=last,
+            ),
+        )
         write_register(tables, inventory)
         database = self.work / "run.duckdb"
-        last = self._last_findings()
-        build(database, inventory, tables, settled, last=None if last is None else last.parent)
+        build(database, inventory, tables, settled, last=last)
+        keep_history(database, inventory)
         judgement = judge(database, expectations(), settled)
         run_files.write_json(self.folder / "expectations" / "suite.json", judgement.validated.suite)
         run_files.write_json(self.folder / "expectations" / "validation.json", judgement.validated.result)
@@ -250,7 +267,8 @@ class Reconciliation:
         else:
             planned = Planned((), (scan_looks_wrong(stopped, tickets, night),), stopped)
         # What was found is on file also when nothing comes of it: somebody has to look into it.
-        findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings())
+        joins = {fingerprint: action.key for action in planned.actions for fingerprint in action.joins}
+        findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings(), joins)
         run_files.write(
             self.folder,
             self.programme,
@@ -301,14 +319,16 @@ class Reconciliation:
         )
 
     def _guard(self, known: Mapping[str, Known], transitions: Sequence[Transition]) -> str | None:
-        kinds = Counter(transition.kind for transition in transitions)
+        # Clocks run over by themselves, and one leaver is in every entry of the register: neither says anything about tonight's scan.
+        scanned = [transition for transition in transitions if transition.after.provider not in _NOT_SCANNED]
+        kinds = Counter(transition.kind for transition in scanned)
         limits = self.programme.limits
         met = {(row.provider, row.scope) for row in known.values()}
         return guard(
             # A scope read for the first time may find anything, like the first run ever.
-            new=sum(t.kind == "new" and (t.after.provider, t.after.scope) in met for t in transitions),
+            new=sum(t.kind == "new" and (t.after.provider, t.after.scope) in met for t in scanned),
             gone=kinds["resolved"],
-            open_before=sum(row.state != "resolved" for row in known.values()),
+            open_before=sum(row.state != "resolved" and row.provider not in _NOT_SCANNED for row in known.values()),
             total=sum(count for kind, count in kinds.items() if kind not in ("resolved", "unobserved")),
             max_new_share=limits.max_new_share,
             max_gone_share=limits.max_gone_share,
@@ -381,7 +401,7 @@ class Reconciliation:
 
     def _last_findings(self) -> Path | None:
         names = (run.evidence for run in self.state.runs() if run.evidence is not None)
-        files = (self.programme.evidence.store / name / findings_file.NAME for name in names)
+        files = (self.past / name / findings_file.NAME for name in names)
         return next((file for file in files if file.exists()), None)
 
 

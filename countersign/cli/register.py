@@ -11,18 +11,27 @@ if TYPE_CHECKING:
     from countersign.errors import Problem
     from countersign.programme import Programme
 
-_ONE = {"people": "person", "partners": "partner", "controls": "control", "workloads": "workload", "exceptions": "exception"}
+_ONE = {
+    "people": "person",
+    "partners": "partner",
+    "controls": "control",
+    "workloads": "workload",
+    "exceptions": "exception",
+    "incidents": "incident",
+}
 
 
 def check(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
     """Say everything that is wrong with the register, each with file, line and fix.
 
+    What breaks no rule and should be known all the same is a note, which changes nothing about the exit code.
     Exit code 0: it holds; 1: there are problems; 2: there is no register here.
     """
     from countersign.errors import ConfigError
     from countersign.programme import load
 
     counts: dict[str, int] = {}
+    noted: tuple[Problem, ...] = ()
     try:
         loaded = load(programme)
     except ConfigError as error:
@@ -30,13 +39,18 @@ def check(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
             raise
         found = error.problems
     else:
-        found = problems(loaded)
+        found, noted = problems(loaded), notes(loaded)
         counts = {name: len(getattr(loaded.register, name)) for name in _ONE}
     if as_json:
-        show.document({"ok": not found, "problems": show.problem_list(found), "entries": counts or None})
+        said = {"ok": not found, "problems": show.problem_list(found), "notes": show.problem_list(noted), "entries": counts or None}
+        show.document(said)
     else:
         for problem in found:
             show.out(show.problem_text(problem))
+        if noted:
+            show.out("Worth knowing, though it breaks no rule:")
+        for note in noted:
+            show.out(show.problem_text(note))
         held = ", ".join(f"{count} {_ONE[name] if count == 1 else name}" for name, count in counts.items())
         many = f"{len(found)} {'problem' if len(found) == 1 else 'problems'}"
         show.out(f"The register holds: {held}." if not found else f"{many} in the register{f' ({held})' if held else ''}.")
@@ -58,5 +72,14 @@ def problems(programme: "Programme") -> tuple["Problem", ...]:
     from countersign.register.check import check as checked
 
     today = programme.register.today(datetime.now(UTC))
-    known = {record.id for record in expectations()}
+    known = [record.id for record in expectations()]
     return checked(programme.register, today, signer=programme.evidence.signer, known_controls=known)
+
+
+def notes(programme: "Programme") -> tuple["Problem", ...]:
+    """Return what breaks no rule of the register and should be known all the same."""
+    from countersign.expectation import expectations
+    from countersign.register.check import notes as noted
+
+    today = programme.register.today(datetime.now(UTC))
+    return noted(programme.register, today, known_controls=[record.id for record in expectations()])

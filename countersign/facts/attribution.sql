@@ -1,46 +1,26 @@
--- Attribution: whose an identity is, with the evidence. Makes `attribution`: one row for each identity that the register or any evidence knows.
+-- Attribution: whose an identity is, by the strongest of all evidence. Makes `attribution`: one row for each identity that any of it is known of.
 CREATE TEMP TABLE attribution AS
 WITH
--- Attribution: every piece of evidence that ties an identity to a partner, strongest first.
--- A glob is looked up by what stands before its first wildcard, cut from each name: trying every name with every glob takes far longer.
-globs AS (SELECT *, regexp_extract(name, '^[^*?\[\\]*') AS head FROM register_patterns WHERE by_name AND is_glob),
-heads AS (SELECT i.*, left(i.name, n.size) AS head FROM identities i CROSS JOIN (SELECT DISTINCT length(head) AS size FROM globs) n),
-likes AS (SELECT *, lower(value) AS glob, regexp_extract(lower(value), '^[^*?\[\\]*') AS head FROM register_footprint WHERE kind = 'name-pattern' AND partner <> ''),
-like_heads AS (SELECT uid, lower(name) AS name, left(lower(name), n.size) AS head FROM identities CROSS JOIN (SELECT DISTINCT length(head) AS size FROM likes) n),
-named AS (
-    SELECT i.uid, i.scope, p.scope AS scope_pattern, p.workload, 1 AS rank
-    FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.native_id = p.name
-    UNION ALL
-    SELECT i.uid, i.scope, p.scope, p.workload, 2
-    FROM identities i JOIN register_patterns p ON i.provider = p.provider AND i.kind = p.kind AND i.name = p.name AND p.by_name
-    UNION ALL
-    SELECT i.uid, i.scope, p.scope, p.workload, 3
-    FROM heads i JOIN globs p ON i.head = p.head AND i.provider = p.provider AND i.kind = p.kind AND i.name GLOB p.name
+-- `sure`: nothing that was not read could have put another in its place
+pieces AS (
+    SELECT uid, partner, rank, how, TRUE AS sure FROM evidence
+    UNION ALL SELECT uid, partner, 4, told, why IS NULL FROM lineage WHERE partner <> ''
 ),
-registered AS (                                     -- 1, before all others: the register names it; where two workloads do, the one that names it exactly
-    SELECT uid, arg_min(workload, (rank, workload)) AS workload FROM named WHERE scope GLOB scope_pattern GROUP BY uid
+weighed AS (
+    SELECT uid, min(rank || partner || chr(1) || how) AS best,    -- one text: much cheaper than arg_min by three columns
+           min(partner) FILTER (partner <> '') AS one, max(partner) FILTER (partner <> '') AS other,
+           coalesce(min(partner) FILTER (partner <> '' AND sure) < max(partner) FILTER (partner <> '' AND sure), FALSE) OR (min(partner) = '' AND bool_or(rank IN (2, 3))) AS contradicts
+    FROM pieces GROUP BY uid
 ),
-evidence AS (
-                                                    -- 2: it trusts the partner's account, tenant or issuer
-    SELECT t.identity_uid AS uid, f.partner, 2 AS rank, 'trusts ' || t.party_kind || ' ' || t.party AS how
-    FROM trusted t JOIN footprint f ON f.kind = t.party_kind AND f.party_key = t.party_key AND f.partner <> ''
-    UNION ALL                                       -- 3: its home is the partner's directory or mail domain
-    SELECT i.uid, f.partner, 3, 'mail domain ' || f.value
-    FROM identities i JOIN register_footprint f
-      ON f.kind = 'email-domain' AND f.partner <> '' AND lower(split_part(i.name, '@', -1)) = lower(f.value) AND contains(i.name, '@')
-    UNION ALL                                       -- 5: a tag says so (4, created by a partner's identity, needs a creator)
-    SELECT i.uid, f.partner, 5, 'tag ' || f.key || '=' || f.value
-    FROM (SELECT uid, unnest(map_entries(tags)) AS tag FROM identities) i
-    JOIN register_footprint f ON f.kind = 'tag' AND f.partner <> '' AND f.key = i.tag.key AND f.value = i.tag.value
-    UNION ALL                                       -- 6: its name looks like it
-    SELECT i.uid, f.partner, 6, 'name like ' || f.value
-    FROM like_heads i JOIN likes f ON i.head = f.head AND i.name GLOB f.glob
-),
-attributed AS (
-    SELECT uid, arg_min(partner, (rank, partner)) AS partner, arg_min(how, (rank, partner)) AS partner_how
-    FROM evidence GROUP BY uid
+best AS (SELECT *, regexp_extract(best, '^.([^\x01]*)', 1) AS partner, substr(best, strpos(best, chr(1)) + 1) AS how FROM weighed),
+-- the whole list is told of those only that have more than one partner, or one that the register knows nothing of
+told AS (
+    SELECT p.uid, list(p.how || CASE p.partner WHEN '' THEN ' (the customer''s own)' ELSE ' (' || p.partner || ')' END ORDER BY p.rank, p.partner, p.how) AS pieces
+    FROM pieces p SEMI JOIN weighed w ON w.uid = p.uid AND (w.contradicts OR w.one <> w.other) GROUP BY p.uid
 )
-SELECT coalesce(r.uid, a.uid) AS uid, CASE WHEN r.uid IS NULL THEN a.partner ELSE w.partner END AS partner,
-       CASE WHEN r.uid IS NULL THEN a.partner_how ELSE 'workload ' || r.workload END AS partner_how, r.workload
-FROM registered r FULL JOIN attributed a USING (uid)
-LEFT JOIN register_workloads w ON w.workload = r.workload;
+SELECT coalesce(w.uid, l.uid) AS uid, nullif(w.partner, '') AS partner, w.how AS partner_how, r.workload, w.uid IS NOT NULL AS has_evidence, w.contradicts,
+       coalesce(array_to_string(t.pieces[1:8], '; ') || CASE WHEN len(t.pieces) > 8 THEN ' and ' || (len(t.pieces) - 8) || ' more' ELSE '' END,
+                w.how || CASE w.partner WHEN '' THEN ' (the customer''s own)' ELSE ' (' || w.partner || ')' END) AS partner_evidence,
+       l.partner AS lineage_partner, l.told AS lineage, l.depth AS lineage_depth, l.why AS lineage_why
+FROM best w FULL JOIN lineage l ON l.uid = w.uid
+LEFT JOIN told t ON t.uid = w.uid LEFT JOIN registered r ON r.uid = coalesce(w.uid, l.uid);

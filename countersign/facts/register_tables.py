@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from countersign.expectation import expectations
 from countersign.programme import claims
 from countersign.register.exceptions import exception_valid
-from countersign.register.policy import effective
+from countersign.register.policy import effective, in_words
 from countersign.register.records import EXPIRY_REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from countersign.programme import Programme
     from countersign.register.policy import Effective
     from countersign.register.records import Footprint, Policy, Register, Workload
+    from countersign.vendors import Vendors
 
 Row = tuple[object, ...]
 _FOOTPRINT_KINDS = {
@@ -31,7 +33,7 @@ _FOOTPRINT_KINDS = {
 }
 _SCOPES_ARE = {"aws": "aws-account", "azure": "entra-tenant", "gcp": "gcp-principal"}
 # Where whoever makes an identity chooses its name, and two may share one, a name in the register proves nothing.
-_NAMES_PROVE_NOTHING = frozenset({("azure", "application"), ("azure", "service-principal"), ("vault", "token")})
+NAMES_PROVE_NOTHING = frozenset({("azure", "application"), ("azure", "service-principal"), ("vault", "token")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,14 @@ def register_tables(programme: Programme, as_of: datetime, found: Iterable[tuple
     policies = _Policies(register, as_of)
     workloads = tuple(_workload(register, entry, policies) for entry in register.workloads.values())
     defaults = tuple(policies.defaults())
+    by_scope = tuple(policies.by_scope())
     return (
         RegisterTable("run", "as_of TIMESTAMP", ((_naive(as_of),),)),
         RegisterTable(
             "register_workloads",
             "workload VARCHAR, partner VARCHAR, owner VARCHAR, backup_owner VARCHAR, accountable VARCHAR, owner_named BOOLEAN, "
             "owner_is_live BOOLEAN, purpose VARCHAR, environment VARCHAR, expiry_is_declared BOOLEAN, expires_on DATE, "
-            "expires_at TIMESTAMP, reviewed_at TIMESTAMP, reviewed_by VARCHAR, policy INTEGER",
+            "expires_at TIMESTAMP, reviewed_at TIMESTAMP, reviewed_on DATE, reviewed_by VARCHAR, policy INTEGER",
             workloads,
         ),
         RegisterTable(
@@ -75,6 +78,7 @@ def register_tables(programme: Programme, as_of: datetime, found: Iterable[tuple
             tuple(_footprints(register, claims(programme.sources) | set(found))),
         ),
         RegisterTable("register_default_policies", "partner VARCHAR, environment VARCHAR, policy INTEGER", defaults),
+        RegisterTable("register_scope_policies", "workload VARCHAR, environment VARCHAR, policy INTEGER", by_scope),
         RegisterTable(
             "register_environments",
             "environment VARCHAR, provider VARCHAR, scope VARCHAR",
@@ -82,13 +86,14 @@ def register_tables(programme: Programme, as_of: datetime, found: Iterable[tuple
         ),
         RegisterTable(
             "register_limits",
-            "policy INTEGER, track VARCHAR, policy_kind VARCHAR, rotate_us BIGINT, must_expire BOOLEAN, lifetime_us BIGINT",
+            "policy INTEGER, track VARCHAR, policy_kind VARCHAR, rotate_us BIGINT, rotate_limit VARCHAR, must_expire BOOLEAN, "
+            "lifetime_us BIGINT, lifetime_limit VARCHAR",
             tuple(policies.limits()),
         ),
         RegisterTable(
             "register_policies",
-            "policy INTEGER, track VARCHAR, max_idle_us BIGINT, overlap_us BIGINT, grace_us BIGINT, max_ttl_us BIGINT, review_us BIGINT, "
-            "mfa_required BOOLEAN",
+            "policy INTEGER, track VARCHAR, max_idle_us BIGINT, idle_limit VARCHAR, overlap_us BIGINT, overlap_limit VARCHAR, "
+            "grace_us BIGINT, max_ttl_us BIGINT, ttl_limit VARCHAR, review_us BIGINT, mfa_required BOOLEAN",
             tuple(policies.rows()),
         ),
         RegisterTable(
@@ -107,6 +112,7 @@ def register_tables(programme: Programme, as_of: datetime, found: Iterable[tuple
             tuple(_exceptions(register, as_of)),
         ),
         RegisterTable("register_controls", "control VARCHAR, accountable VARCHAR", tuple(_control_owners(register))),
+        RegisterTable("register_vendors", "account VARCHAR, vendor VARCHAR, file VARCHAR", tuple(_vendors(programme.vendors))),
     )
 
 
@@ -137,24 +143,44 @@ class _Policies:
 
     def rows(self) -> Iterator[Row]:
         """Yield one row for each number and track."""
-        for number, policy in self._tracks():
-            track, limits = policy
+        for number, track, limits, said in self._tracks():
             yield (
-                number, track, _us(limits.max_idle), _us(limits.overlap), _us(limits.grace), _us(limits.max_ttl), _us(limits.review_every),
-                limits.mfa == "required",
+                number, track, _us(limits.max_idle), said("max_idle", limits.max_idle),
+                _us(limits.overlap), said("overlap", limits.overlap), _us(limits.grace),
+                _us(limits.max_ttl), said("max_ttl", limits.max_ttl), _us(limits.review_every), limits.mfa == "required",
             )  # fmt: skip
 
     def limits(self) -> Iterator[Row]:
         """Yield one row for each number, track and kind of credential that has a limit of its own."""
-        for number, (track, limits) in self._tracks():
+        for number, track, limits, said in self._tracks():
             demanded = EXPIRY_REQUIRED if limits.expiry_required is None else limits.expiry_required
             for kind in sorted({*limits.rotate_within, *limits.max_lifetime, *demanded}):
-                yield number, track, kind, _us(limits.rotate_within.get(kind)), kind in demanded, _us(limits.max_lifetime.get(kind))
+                rotate, lifetime = limits.rotate_within.get(kind), limits.max_lifetime.get(kind)
+                yield (
+                    number, track, kind, _us(rotate), said(f"rotate_within.{kind}", rotate), kind in demanded,
+                    _us(lifetime), said(f"max_lifetime.{kind}", lifetime),
+                )  # fmt: skip
 
-    def _tracks(self) -> Iterator[tuple[int, tuple[str, Policy]]]:
+    def by_scope(self) -> Iterator[Row]:
+        """Yield the limits of each workload that names no environment the policies know, where its scope's makes a difference."""
+        environments = self._register.policies.environments
+        for entry in self._register.workloads.values():
+            general = self.number(partner=entry.partner, environment=entry.environment, workload=entry)
+            for environment in environments if entry.environment not in environments else ():
+                number = self.number(partner=entry.partner, environment=environment, workload=entry)
+                if number != general:
+                    yield entry.workload, environment, number
+
+    def _tracks(self) -> Iterator[tuple[int, str, Policy, Callable[[str, timedelta | None], str | None]]]:
+        """Yield number, track, limits, and what puts a limit into words, with whose it is where it is not the general one."""
         for number, policy in enumerate(self._held):
-            yield number, ("human", policy.human)
-            yield number, ("machine", policy.machine)
+            for track, limits in (("human", policy.human), ("machine", policy.machine)):
+                yield number, track, limits, partial(_said, policy.whose, track)
+
+
+def _said(whose: Mapping[str, str], track: str, field: str, limit: timedelta | None) -> str | None:
+    who = whose.get(f"{track}.{field}")
+    return None if limit is None else in_words(limit) if who is None else f"{in_words(limit)} ({who})"
 
 
 def _workload(register: Register, entry: Workload, policies: _Policies) -> Row:
@@ -169,7 +195,7 @@ def _workload(register: Register, entry: Workload, policies: _Policies) -> Row:
         entry.workload, entry.partner, entry.owner, entry.backup_owner, accountable, entry.owner in register.people,
         accountable is not None,
         entry.purpose, entry.environment, within, entry.expires, None if entry.expires is None else _naive(register.end_of(entry.expires)),
-        None if last is None else _naive(register.end_of(last.on)), None if last is None else last.by,
+        None if last is None else _naive(register.end_of(last.on)), None if last is None else last.on, None if last is None else last.by,
         policies.number(partner=entry.partner, environment=entry.environment, workload=entry),
     )  # fmt: skip
 
@@ -177,7 +203,7 @@ def _workload(register: Register, entry: Workload, policies: _Policies) -> Row:
 def _pattern(text: str) -> Row:
     provider, scope, rest = text.split(":", 2)
     kind, name = rest.split("/", 1)
-    return provider, scope, kind, name, (provider, kind) not in _NAMES_PROVE_NOTHING, "*" in name
+    return provider, scope, kind, name, (provider, kind) not in NAMES_PROVE_NOTHING, "*" in name
 
 
 def _incidents(register: Register, at: datetime) -> Iterator[Row]:
@@ -230,6 +256,11 @@ def _control_owners(register: Register) -> Iterator[Row]:
             named = [step.A for step in (raci.review, raci.rotate, raci.revoke, raci.provision) if step is not None]
             people = (control.owners.business, *named, control.fallback)
             yield control_id, next((person for person in people if register.live(person) is not None), None)
+
+
+def _vendors(held: Vendors | None) -> Iterator[Row]:
+    if held is not None:
+        yield from ((account, name, held.file) for account, name in held.names.items())
 
 
 def _us(span: timedelta | None) -> int | None:

@@ -9,7 +9,7 @@ from countersign.register.exceptions import exception_valid
 from countersign.register.records import EXPIRY_REQUIRED, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from countersign.register.records import EntryKind, Overrides, Register, Workload
@@ -28,31 +28,18 @@ LIMIT_OF = {
 """Field of a policy to the control whose limit it is: an exception from that control lets a partner or workload have a looser one."""
 
 TrackOfPolicy = Literal["human", "machine"]
+_TRACKS: tuple[TrackOfPolicy, ...] = ("human", "machine")
+_PER_KIND = ("rotate_within", "max_lifetime")
+"""Limits by kind of credential; people's are the machines' where nothing else is said of theirs."""
 
 
 class Effective(NamedTuple):
-    """The limits of both tracks."""
+    """The limits of both tracks, people's with what they take over from the machines'."""
 
     human: Policy
     machine: Policy
-
-
-class _Level(NamedTuple):
-    """A partner or a workload that adds limits of its own."""
-
-    register: Register
-    at: datetime
-    kind: EntryKind
-    entry: str
-    own: Overrides
-
-    def may_loosen(self, control: str) -> bool:
-        """Whether a valid exception from the control lets this entry have a looser limit."""
-        subject = register_subject(self.register, self.kind, self.entry)
-        return any(
-            exception.control == control and exception.subject == subject and exception_valid(self.register, exception, self.at) is None
-            for exception in self.register.exceptions.values()
-        )
+    whose: Mapping[str, str]
+    """Dotted limit (`machine.rotate_within.aws_access_key`) to who set it (`partner acme`); what is not here is the general one."""
 
 
 class Looser(NamedTuple):
@@ -68,6 +55,35 @@ class Looser(NamedTuple):
     allowed: str
 
 
+class _Level(NamedTuple):
+    """A partner or a workload that adds limits of its own."""
+
+    register: Register
+    at: datetime
+    kind: EntryKind
+    entry: str
+    own: Overrides
+
+    def may_loosen(self, field: str) -> bool:
+        """Whether a valid exception from the field's control lets this entry have a looser limit."""
+        subject = register_subject(self.register, self.kind, self.entry)
+        return any(
+            exception.control == LIMIT_OF[field]
+            and exception.subject == subject
+            and exception_valid(self.register, exception, self.at) is None
+            for exception in self.register.exceptions.values()
+        )
+
+
+class _Held(NamedTuple):
+    """Limits on the way down; people's are already with what they take over from the machines'."""
+
+    tracks: dict[TrackOfPolicy, Policy]
+    whose: dict[str, str]
+    apart: frozenset[str]
+    """Dotted limits of which the customer said something for people: the machines' are not theirs."""
+
+
 def effective(
     register: Register, at: datetime, *, partner: str | None, environment: str | None, workload: Workload | None = None
 ) -> Effective:
@@ -76,21 +92,27 @@ def effective(
     The customer's general limits, replaced by those of the environment where it sets any, then tightened by the partner's and the
     workload's own. A looser value counts for nothing unless a valid exception from its control, with the partner's or workload's entry
     as its subject, allows it.
+
+    Rotation and lifetime of a kind that the customer's `human` does not name are the machines', and so are those that a level adds;
+    overlap and the demand for an expiry are the machines' and what `human` adds to them.
     """
-    base = _customers(register, environment)
+    held = _customers(register, environment)
     for level in _levels(register, at, partner, workload):
-        base = Effective(*(_fold(level, getattr(base, track), getattr(level.own, track)) for track in Effective._fields))
-    return base
+        _fold(level, held)
+    return Effective(held.tracks["human"], held.tracks["machine"], held.whose)
 
 
 def looser(register: Register, at: datetime) -> Iterator[Looser]:
     """Yield every limit of a partner or workload that is looser than what it would replace and that no exception allows."""
     for partner in register.partners.values():
-        base = _customers(register, None)
-        yield from _looser(_Level(register, at, "partner", partner.id, partner.policies), base)
+        for level in _levels(register, at, partner.id, None):
+            yield from _fold(level, _customers(register, None))
     for workload in register.workloads.values():
-        base = effective(register, at, partner=workload.partner, environment=workload.environment)
-        yield from _looser(_Level(register, at, "workload", workload.workload, workload.policies), base)
+        held = _customers(register, workload.environment)
+        *above, own = _levels(register, at, workload.partner, workload)
+        for level in above:
+            _fold(level, held)  # what the partner may not have was said of the partner
+        yield from _fold(own, held)
 
 
 def register_subject(register: Register, kind: str, entry: str) -> str:
@@ -98,12 +120,51 @@ def register_subject(register: Register, kind: str, entry: str) -> str:
     return f"register:{register.customer.id}:{kind}/{entry}"
 
 
-def _customers(register: Register, environment: str | None) -> Effective:
-    general = Effective(register.policies.human, register.policies.machine)
+def in_words(span: timedelta) -> str:
+    """Say a span in days where it is whole days, else in hours."""
+    hours = span / timedelta(hours=1)
+    amount, unit = (hours / 24, "day") if hours and hours % 24 == 0 else (hours, "hour")
+    return f"{amount:g} {unit}" if amount == 1 else f"{amount:g} {unit}s"
+
+
+def _customers(register: Register, environment: str | None) -> _Held:
+    tracks: dict[TrackOfPolicy, Policy] = {"human": register.policies.human, "machine": register.policies.machine}
+    whose: dict[str, str] = {}
     own = register.policies.environments.get(environment or "")
-    if own is None:
-        return general
-    return Effective(*(_replaced(getattr(general, track), getattr(own, track)) for track in Effective._fields))
+    for track in _TRACKS if own is not None else ():
+        policy: Policy | None = getattr(own, track)
+        if policy is not None:
+            tracks[track] = _replaced(tracks[track], track, policy, f"environment {environment}", whose)
+    apart = frozenset(f"{name}.{kind}" for name in _PER_KIND for kind in getattr(tracks["human"], name))
+    tracks["human"] = _taken_over(tracks["human"], tracks["machine"], whose)
+    return _Held(tracks, whose, apart)
+
+
+def _taken_over(human: Policy, machine: Policy, whose: dict[str, str]) -> Policy:
+    """Give people's limits with those of machines that are theirs, too."""
+    values: dict[str, object] = {"expiry_required": tuple(dict.fromkeys((*_demanded(human), *_demanded(machine))))}
+    fields = []
+    for name in _PER_KIND:
+        values[name] = getattr(machine, name) | getattr(human, name)
+        fields += [f"{name}.{kind}" for kind in getattr(machine, name).keys() - getattr(human, name).keys()]
+    if machine.overlap is not None and (human.overlap is None or machine.overlap < human.overlap):
+        values["overlap"] = machine.overlap
+        fields.append("overlap")
+        whose.pop("human.overlap", None)
+    whose.update({f"human.{field}": whose[f"machine.{field}"] for field in fields if f"machine.{field}" in whose})
+    return human.model_copy(update=values)
+
+
+def _replaced(base: Policy, track: TrackOfPolicy, own: Policy, who: str, whose: dict[str, str]) -> Policy:
+    """Take what `own` sets, kind by kind where a limit is per kind, and the rest of `base`."""
+    values = {name: getattr(own, name) for name in own.model_fields_set}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            whose.update(dict.fromkeys((f"{track}.{name}.{kind}" for kind in value), who))
+            values[name] = getattr(base, name) | value
+        else:
+            whose[f"{track}.{name}"] = who
+    return base.model_copy(update=values)
 
 
 def _levels(register: Register, at: datetime, partner: str | None, workload: Workload | None) -> Iterator[_Level]:
@@ -114,52 +175,50 @@ def _levels(register: Register, at: datetime, partner: str | None, workload: Wor
         yield _Level(register, at, "workload", workload.workload, workload.policies)
 
 
-def _replaced(base: Policy, own: Policy | None) -> Policy:
-    """Take what `own` sets, kind by kind where a limit is per kind, and the rest of `base`."""
-    if own is None:
-        return base
-    values = {name: getattr(own, name) for name in own.model_fields_set}
-    for name in values.keys() & {"rotate_within", "max_lifetime"}:
-        values[name] = getattr(base, name) | values[name]
-    return base.model_copy(update=values)
+def _fold(level: _Level, held: _Held) -> tuple[Looser, ...]:
+    """Put a level's own limits into what is held; return those that it may not have."""
+    human, machine = level.own.human, level.own.machine
+    refused: list[Looser] = []
+    if machine is not None:
+        refused += _fold_track(level, held, "machine", machine)
+        tuple(_fold_track(level, held, "human", _for_people(machine, held.apart)))  # what is refused is said of the machines already
+    if human is not None:
+        refused += _fold_track(level, held, "human", human)
+    return tuple(refused)
 
 
-def _fold(level: _Level, base: Policy, own: Policy | None) -> Policy:
-    if own is None:
-        return base
+def _for_people(machine: Policy, apart: frozenset[str]) -> Policy:
+    """Keep of a level's limits for machines what holds for people, too."""
+    values = {name: getattr(machine, name) for name in machine.model_fields_set & {"overlap", "expiry_required", *_PER_KIND}}
+    for name in values.keys() & set(_PER_KIND):
+        values[name] = {kind: span for kind, span in values[name].items() if f"{name}.{kind}" not in apart}
+    return Policy(**values)
 
-    def chosen(field: str, old: timedelta | None, new: timedelta) -> timedelta:
-        return new if old is None or new <= old or level.may_loosen(LIMIT_OF[field]) else old
 
+def _fold_track(level: _Level, held: _Held, track: TrackOfPolicy, own: Policy) -> Iterator[Looser]:
+    base = held.tracks[track]
     values: dict[str, object] = {}
-    for name in own.model_fields_set:
+    for name in sorted(own.model_fields_set):
         new, old = getattr(own, name), getattr(base, name)
-        if isinstance(new, timedelta):
-            values[name] = chosen(name, old, new)
-        elif isinstance(new, dict):
-            values[name] = old | {key: chosen(name, old.get(key), span) for key, span in new.items()}
-        elif name == "expiry_required" and new is not None:
-            demanded = EXPIRY_REQUIRED if old is None else old
-            values[name] = tuple(dict.fromkeys((*demanded, *new)))
-        elif new is not None:
-            values[name] = new
-    return base.model_copy(update=values)
+        if name == "expiry_required":
+            values[name] = tuple(dict.fromkeys((*_demanded(base), *(new or ()))))
+            continue
+        taken = {}
+        for kind, span in (new if isinstance(new, dict) else {None: new}).items():
+            field = name if kind is None else f"{name}.{kind}"
+            allowed = old if kind is None else old.get(kind)
+            if isinstance(span, timedelta) and allowed is not None and span > allowed and not level.may_loosen(name):
+                yield Looser(level.kind, level.entry, f"policies.{track}.{field}", LIMIT_OF[name], in_words(span), in_words(allowed))
+            elif span is not None:
+                taken[kind] = span
+                if span != allowed:
+                    held.whose[f"{track}.{field}"] = f"{level.kind} {level.entry}"
+        if isinstance(new, dict):
+            values[name] = old | taken
+        elif taken:
+            values[name] = taken[None]
+    held.tracks[track] = base.model_copy(update=values)
 
 
-def _looser(level: _Level, base: Effective) -> Iterator[Looser]:
-    for track in Effective._fields:
-        policy: Policy | None = getattr(level.own, track)
-        for name in sorted(policy.model_fields_set) if policy is not None else ():
-            new, old = getattr(policy, name), getattr(getattr(base, track), name)
-            pairs = [(f"{name}.{key}", span, old.get(key)) for key, span in new.items()] if isinstance(new, dict) else [(name, new, old)]
-            for field, wanted, limit in pairs:
-                if not isinstance(wanted, timedelta) or limit is None or wanted <= limit:
-                    continue
-                if not level.may_loosen(LIMIT_OF[name]):
-                    yield Looser(level.kind, level.entry, f"policies.{track}.{field}", LIMIT_OF[name], _days(wanted), _days(limit))
-
-
-def _days(span: timedelta) -> str:
-    days, rest = divmod(span, timedelta(days=1))
-    hours = rest / timedelta(hours=1)
-    return f"{days} days" if days and not hours else f"{days * 24 + hours:g} hours"
+def _demanded(policy: Policy) -> tuple[str, ...]:
+    return EXPIRY_REQUIRED if policy.expiry_required is None else policy.expiry_required

@@ -279,6 +279,8 @@ class RegisteredException(Entry):
     approved_on: Day | None = None
     expires: Day
     """Last day it holds."""
+    ended_on: Day | None = None
+    """First day on which it excepts nothing, where it was ended early, or filed after its end."""
     renews: EntryId | None = None
     """The exception that this one prolongs: of the same control and subject."""
     approval: FileName | None = None

@@ -61,7 +61,7 @@ def judge_facts(folder: Path, records: Iterable[Record], held: Register | None =
     reading = spool(records, scope, folder / "work", folder / "observations")
     readings = collect([reading], folder / "work", folder / "inventory")
     programme: Any = SimpleNamespace(
-        register=held or register(), sources=(AwsSource(name="aws", accounts=("444455556666",), regions=("eu-west-2",)),)
+        register=held or register(), sources=(AwsSource(name="aws", accounts=("444455556666",), regions=("eu-west-2",)),), vendors=None
     )
     database = folder / "facts.duckdb"
     facts.build(database, folder / "inventory", facts.register_tables(programme, AS_OF), readings)
@@ -285,7 +285,7 @@ def test_where_two_workloads_claim_an_identity_the_one_that_names_it_exactly_has
     })  # fmt: skip
     rows = judge_facts(tmp_path, [user("job-1"), user("job-2"), user("job-3")], held)
     assert {"job-1": "m-one", "job-2": "z-id", "job-3": "a-all"} == {
-        row["identity_name"]: row["workload"] for row in rows if row["identity_name"] != "aws"
+        row["identity_name"]: row["workload"] for row in rows if row["subject_kind"] == "identity"
     }
 
 

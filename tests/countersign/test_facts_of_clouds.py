@@ -46,7 +46,7 @@ def judged(
     reading = spool(records, Scope("s", provider, scope), folder / "work", folder / "observations")
     readings = collect([reading], folder / "work", folder / "inventory")
     programme: Any = SimpleNamespace(
-        register=REGISTER, sources=(AwsSource(name="aws", accounts=("444455556666",), regions=("eu-west-2",)),)
+        register=REGISTER, sources=(AwsSource(name="aws", accounts=("444455556666",), regions=("eu-west-2",)),), vendors=None
     )
     database = folder / "facts.duckdb"
     facts.build(database, folder / "inventory", facts.register_tables(programme, AS_OF, found), readings)

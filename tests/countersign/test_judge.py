@@ -37,7 +37,7 @@ def judged(
 
     reading = spool(records, SCOPE, folder / "work", folder / "observations")
     readings = collect([reading, *extra], folder / "work", folder / "inventory")
-    programme: Any = SimpleNamespace(register=register(), sources=())
+    programme: Any = SimpleNamespace(register=register(), sources=(), vendors=None)
     database = folder / "facts.duckdb"
     facts.build(database, folder / "inventory", facts.register_tables(programme, AS_OF), readings)
     judgement = judge(database, records_of_controls or expectations(), readings)

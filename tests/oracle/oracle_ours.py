@@ -65,7 +65,7 @@ def judged(folder: Path, rows: Iterable[Cells], idle: timedelta, *, counted: boo
         for scope in files.scopes(source)
     ]
     settled = collect(readings, folder / "work", folder / "inventory")
-    programme: Any = SimpleNamespace(register=register(idle), sources=(source,))
+    programme: Any = SimpleNamespace(register=register(idle), sources=(source,), vendors=None)
     database = folder / "facts.duckdb"
     facts.build(database, folder / "inventory", facts.register_tables(programme, NOW), settled)
     records = [record for record in expectations() if record.id in CONTROLS]
