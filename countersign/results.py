@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from countersign.clock import stamp
+from countersign.shares import shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +132,16 @@ def controls(results: tuple[ControlResult, ...]) -> list[dict[str, object]]:
             "failed": result.failed,
             "excepted": result.excepted,
             "unknown": result.unknown,
-            "unknown_reasons": [{"reason": why.reason, "count": why.count, "unit": why.unit} for why in result.unknown_reasons],
+            **shares(result.population, result.passed, result.unknown),
+            "unknown_reasons": [
+                {
+                    "reason": why.reason,
+                    "count": why.count,
+                    "unit": why.unit,
+                    "places": [{"provider": provider, "scope": scope, "count": count} for provider, scope, count in why.places],
+                }
+                for why in result.unknown_reasons
+            ],
         }
         for result in results
     ]

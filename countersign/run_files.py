@@ -70,6 +70,7 @@ def write(  # noqa: PLR0913 - what a run has come to know, and what it means to 
             stopped=planned.stopped,
             people={person.id: person.name for person in programme.register.people.values()},
             partners={partner.id: partner.name for partner in programme.register.partners.values()},
+            approvers={entry.exception: entry.approved_by for entry in programme.register.exceptions.values() if entry.approved_by},
             sources=sources,
             controls=controls,
             records=expectations(),

@@ -17,10 +17,14 @@ from countersign.identity import Credential, Identity, Record, Trust, uid
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from countersign.identity import Track
+
 OWNER_TAGS = ("nhi:owner", "owner", "owned-by", "ownedby")
 """Tag keys (any case) that claim an owner, best first."""
 PURPOSE_TAGS = ("nhi:purpose", "purpose")
 """Tag keys (any case) that state a purpose, best first."""
+TRACK_TAGS = ("nhi:track", "track")
+"""Tag keys (any case) that say who uses a user, `human` or `machine` (any case), best first; any other value says nothing."""
 
 KeyLookup = Callable[[Identity, tuple[ReportKey, ...]], Sequence[ListedKey] | None]
 """Lists a user's keys by id; None: not listed, so the report has to do."""
@@ -91,7 +95,12 @@ def identities_of(pages: Iterable[Mapping[str, object]], reading: Reading, keys:
 
 
 def user_of(detail: Mapping[str, object], row: ReportRow | None, reading: Reading) -> Identity:
-    """Turn a UserDetail and its row of the report into an identity; raises ValueError without a UserId."""
+    """Turn a UserDetail and its row of the report into an identity; raises ValueError without a UserId.
+
+    A user with a password is a person's and one without is a program's, unless a tag of TRACK_TAGS says otherwise. A tag moves a finding to
+    the other track, and ends none of a password's: a `machine` that has one is out of human-mfa and fails machine-console, with MFA or
+    without. A `human` without one is judged by human-unattended and, where it is no partner's, no more by named-owner and over-privileged.
+    """
     unknown = dict(_NO_CREATOR)
     if row is None:
         reason = _no_row(reading)
@@ -103,6 +112,9 @@ def user_of(detail: Mapping[str, object], row: ReportRow | None, reading: Readin
         unknown["mfa"] = "the credential report does not say whether MFA is active"
     use = _user_use(row, unknown)
     tags = tags_of(detail)
+    track = _track(tags, console)
+    if track is not None:
+        unknown.pop("track", None)
     return Identity(
         uid=uid("aws", reading.account, "user", _id(detail, "UserId")),
         provider="aws",
@@ -111,7 +123,7 @@ def user_of(detail: Mapping[str, object], row: ReportRow | None, reading: Readin
         native_id=_id(detail, "UserId"),
         name=text(detail, "UserName") or _id(detail, "UserId"),
         aliases=_aliases(detail),
-        track=None if console is None else "human" if console else "machine",
+        track=track,
         enabled=True,
         console=console,
         mfa=None if row is None else row.mfa,
@@ -273,6 +285,12 @@ def _id(detail: Mapping[str, object], name: str) -> str:
 def _aliases(detail: Mapping[str, object]) -> tuple[str, ...]:
     arn = text(detail, "Arn")
     return (arn,) if arn else ()
+
+
+def _track(tags: Mapping[str, str], console: bool | None) -> Track | None:  # noqa: FBT001 -- what the report says, as it says it
+    said: dict[str, Track] = {"human": "human", "machine": "machine"}
+    guess: Track | None = None if console is None else "human" if console else "machine"
+    return said.get((_claim(tags, TRACK_TAGS) or "").casefold(), guess)
 
 
 def _claim(tags: Mapping[str, str], names: tuple[str, ...]) -> str | None:

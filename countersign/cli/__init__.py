@@ -12,7 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import countersign
-from countersign.cli import demo, doctor, look, permissions, programme, register, run, show, tickets, verify
+from countersign.cli import (
+    approve,
+    demo,
+    doctor,
+    exception,
+    look,
+    permissions,
+    programme,
+    register,
+    register_draft,
+    register_show,
+    run,
+    runs,
+    show,
+    tickets,
+    verify,
+)
 from countersign.errors import CountersignError
 from countersign.results import EXIT_FAILED, EXIT_USAGE
 
@@ -28,14 +44,25 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Set up", "doctor", doctor.doctor, "countersign doctor -p northwind"),
     ("Every night", "reconcile", run.reconcile, "countersign reconcile -p northwind --source aws"),
     ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
+    ("Every night", "unknowns", look.unknowns, "countersign unknowns -p northwind --control human-mfa"),
     ("Every night", "tickets", tickets.tickets, "countersign tickets -p northwind --partner acme --state open"),
-    ("Every night", "runs", look.runs, "countersign runs -p northwind"),
     ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
 )
 _REGISTER: tuple[tuple[str, Callable[..., int], str], ...] = (
     ("check", register.check, "countersign register check -p northwind"),
     ("schema", register.schema, "countersign register schema > register.schema.json"),
+    ("draft", register_draft.draft, "countersign register draft -p northwind --dry-run"),
+    ("show", register_show.show_register, "countersign register show --matrix"),
 )
+_EXCEPTION: tuple[tuple[str, Callable[..., int], str], ...] = (
+    ("list", exception.listed, "countersign exception list -p northwind"),
+    ("request", exception.request, "countersign exception request --finding 5f2ac0de --expires 2026-12-01 --by dev --reason ..."),
+    ("statement", approve.statement, "countersign exception statement EX-0012 --as maria > EX-0012.json"),
+    ("approve", approve.approve, "countersign exception approve EX-0012 --as maria --key ~/.ssh/id_ed25519"),
+    ("renew", exception.renew, "countersign exception renew EX-0012 --expires 2027-01-15 --by dev"),
+    ("end", exception.end, "countersign exception end EX-0012"),
+)
+_RUNS = (("diff", runs.diff, "countersign runs diff previous latest -p northwind --kind findings"),)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with what was given
@@ -66,14 +93,36 @@ def _app() -> typer.Typer:
         epilog="Example: countersign demo",
         result_callback=_end,
     )
-    group = typer.Typer(**settings, help="Check the register, or describe its files.", epilog="Example: countersign register check")  # type: ignore[arg-type]  # as above
+    group = typer.Typer(
+        **settings,  # type: ignore[arg-type]  # as above
+        help="Check, show or draft the register, or describe its files.",
+        epilog="Example: countersign register check",
+    )
+    accepting = typer.Typer(
+        **settings,  # type: ignore[arg-type]  # as above
+        help="Accept a finding for a time: ask, approve, renew, end, list.",
+        epilog="Example: countersign exception list",
+    )
     app.callback()(_any)
     for name, function, example in _REGISTER:
         group.command(name, epilog=f"Example: {example}")(function)
+    for name, function, example in _EXCEPTION:
+        accepting.command(name, epilog=f"Example: {example}")(function)
+    on_file = typer.Typer(
+        **{**settings, "no_args_is_help": False},  # type: ignore[arg-type]  # as above
+        invoke_without_command=True,
+        callback=runs.runs,
+        epilog="Example: countersign runs -p northwind",
+    )
+    for name, function, example in _RUNS:
+        on_file.command(name, epilog=f"Example: {example}")(function)
     for panel, name, function, example in _COMMANDS:
         app.command(name, epilog=f"Example: {example}", rich_help_panel=panel)(function)
         if name == "keygen":
             app.add_typer(group, name="register", rich_help_panel=panel)
+        if name == "tickets":
+            app.add_typer(on_file, name="runs", rich_help_panel=panel)
+            app.add_typer(accepting, name="exception", rich_help_panel=panel)
     return app
 
 

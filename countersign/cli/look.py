@@ -1,4 +1,4 @@
-"""`countersign findings` and `countersign runs`: look at what is on file."""
+"""`countersign findings` and `countersign unknowns`: look at what is on file."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,15 +10,18 @@ from countersign.cli.options import HERE, AsJson, ProgrammeFolder
 from countersign.results import EXIT_ACT, EXIT_FINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from countersign.cli.on_file import Ran
     from countersign.programme import Programme
 
 WIDE = 180
 """Columns from which findings fit on lines of a table; below, each takes three short lines."""
+
+
+FEW = 8
+"""Controls or scopes that one reason names; `--json` has all."""
 
 
 class Standing(StrEnum):
@@ -68,22 +71,45 @@ def findings(  # noqa: PLR0913 - one parameter for each option
         show.out(show.text(head))
         if rows:
             show.out("", *listing(rows))
+        show.out(*_beside(on_file.controls(ran), control, f"{show.program()} unknowns -p {show.path(programme)}"))
     return EXIT_ACT if any(on_file.standing(rows)) else EXIT_FINE
 
 
-def runs(*, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
-    """List the runs, latest first, also those that failed or were interrupted."""
+def unknowns(
+    *,
+    run: Annotated[str | None, typer.Option(metavar="ID", help="What that run could not judge; the latest run otherwise.")] = None,
+    control: Annotated[str | None, typer.Option(metavar="ID", help="Of this control only, such as human-mfa.")] = None,
+    programme: ProgrammeFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """List why what is unknown is unknown: for each control the reasons and the scopes, the most first.
+
+    What is unknown is no finding: it neither passes nor fails. Exit code 0: nothing is unknown; 1: something is.
+    """
+    from countersign import shares
     from countersign.cli import on_file
     from countersign.programme import load
 
-    every = on_file.runs(load(programme))
+    loaded = load(programme)
+    check_names(loaded, control, None)
+    ran = on_file.newest(loaded, run)
+    controls = [each for each in on_file.controls(ran) if control in (None, each["id"])]
+    rows = shares.unknowns(controls)
     if as_json:
-        show.document([on_file.run_json(ran) for ran in every])
-    elif not every:
-        show.out(f"There is no run on file yet. Start one: {show.program()} reconcile -p {show.path(programme)}")
+        show.document(rows)
     else:
-        show.out(show.table(("run", "as of", "state", "new", "open", "evidence", ""), map(_run_row, every), numbers=("new", "open")))
-    return EXIT_FINE
+        many = shares.unknown_in_words(controls)
+        whose = "" if control is None else f" of {control}"
+        head = f"Nothing{whose} is unknown" if many is None else f"Unknown: {many}{whose}"
+        show.out(show.text(f"{head} in run {ran.run.run}, as of {show.clean(ran.run.as_of)}"))
+        for why in shares.together(rows):
+            show.out("", show.text(f"{why.in_words()}: {why.reason}"))
+            if why.unit == "scope":
+                show.out(show.text(f"    {_few([name for name, _ in why.controls])}", "dim"))
+            else:
+                show.out(show.text(f"    {_few([f'{name} {count:,}' for name, count in why.controls])}", "dim"))
+                show.out(show.text(f"    in {_few(why.places)}", "dim"))
+    return EXIT_ACT if rows else EXIT_FINE
 
 
 def listing(rows: "list[dict[str, Any]]") -> "list[RenderableType]":
@@ -117,14 +143,36 @@ def _name(row: "Mapping[str, Any]") -> str:
     return f"{row['identity_name']} ({kind}, {row['provider']} {row['scope']})"
 
 
+def _few(names: "Sequence[str]") -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW:,} more" if len(names) > FEW else "")
+
+
+def _beside(controls: "list[dict[str, Any]]", control: str | None, where: str) -> "tuple[str, ...]":
+    """Say what stands beside a list of findings: how many pass, and of how many nobody knows."""
+    from countersign import shares
+
+    if control is not None:
+        return tuple(f"\n{control}: {shares.in_words(each)}" for each in controls if each["id"] == control)
+    many = shares.unknown_in_words(controls)
+    if many is None:
+        return ()
+    return (f"\nBeside these, {many} are unknown, neither passed nor failed: {where}",)
+
+
 def _reason(row: "Mapping[str, Any]") -> str:
     if row["state"] == "resolved":
         return f"resolved: {row['reason']}"
     notes = [
-        f"excepted by {row['excepted']}" if row["state"] == "excepted" else None,
+        _accepted(row) if row["state"] == "excepted" else None,
         f"not looked at since {show.day(row['unobserved_since'])}" if row.get("unobserved_since") is not None else None,
     ]
     return "; ".join((row["reason"], *(note for note in notes if note is not None)))
+
+
+def _accepted(row: "Mapping[str, Any]") -> str:
+    until = "" if row["excepted_through"] is None else f" until {row['excepted_through']}"
+    by = "" if row["excepted_by"] is None else f" (approved by {row['excepted_by']})"
+    return f"excepted{until} by {row['excepted']}{by}"
 
 
 def _wanted(row: "Mapping[str, Any]", control: str | None, partner: str | None, state: Standing | None) -> bool:
@@ -146,9 +194,3 @@ def check_names(programme: "Programme", control: str | None, partner: str | None
     if partner is not None and partner not in programme.register.partners:
         known = ", ".join(sorted(programme.register.partners)) or "none is registered"
         raise NotOnFileError(f"there is no partner {partner!r} in the register", fix=f"use one of: {known}")
-
-
-def _run_row(ran: "Ran") -> tuple[object, ...]:
-    counts = ran.findings or {}
-    note = f"stopped by the guard: {ran.guard}" if ran.guard else ran.error or ""
-    return (ran.run.run, ran.run.as_of, ran.state, counts.get("new"), counts.get("open"), ran.run.evidence, note)

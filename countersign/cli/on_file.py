@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from countersign import findings_file
 from countersign.clock import stamp
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from countersign.programme import Programme
+    from countersign.register.records import Register
     from countersign.state import Run
 
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -49,6 +53,8 @@ class Ran:
     """Its sealed evidence; None: there is none."""
     error: str | None
     """Why it failed, or why its evidence cannot be read."""
+    judged: tuple[int, int] | None = None
+    """How many verdicts of all its controls are unknown, and how many there are; None: it came to none."""
 
 
 def runs(programme: Programme) -> tuple[Ran, ...]:
@@ -92,8 +98,28 @@ def findings(programme: Programme, folder: Path, keep: Callable[[Mapping[str, An
     shaped = []
     for row in rows:
         row["ticket"] = tickets.get(row["fingerprint"])
+        row.update(_accepted(programme.register, row))
         shaped.append({name: row[name] for name in _FIRST} | {name: value for name, value in row.items() if name not in _FIRST})
     return shaped
+
+
+def _accepted(register: Register, row: Mapping[str, Any]) -> dict[str, str | None]:
+    """Say until which day of the customer's an exception holds, its last, and who approved it, as the register has it now."""
+    entry = register.exceptions.get(row["excepted"] or "")
+    until = row["excepted_until"]
+    day = None if until is None else str(register.today(until - timedelta(microseconds=1)))
+    return {"excepted_through": day, "excepted_by": None if entry is None else entry.approved_by}
+
+
+def controls(ran: Ran) -> list[dict[str, Any]]:
+    """Return what a run's controls came to, as `results.json` has it. Raises EvidenceError when that cannot be read."""
+    assert ran.folder is not None
+    path = ran.folder / "results.json"
+    try:
+        found: list[dict[str, Any]] = orjson.loads(path.read_bytes())["controls"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvidenceError(f"{path} cannot be read: {error}", fix="countersign verify shows what was changed") from error
+    return found
 
 
 def run_json(ran: Ran) -> dict[str, object]:
@@ -108,6 +134,7 @@ def run_json(ran: Ran) -> dict[str, object]:
         "started": stamp(row.started),
         "finished": None if row.finished is None else stamp(row.finished),
         "findings": None if ran.findings is None else dict(ran.findings),
+        "unknown_share": None if ran.judged is None or not ran.judged[1] else ran.judged[0] / ran.judged[1],
         "guard": ran.guard,
         "error": ran.error,
         "evidence": None if ran.folder is None else str(ran.folder),
@@ -135,4 +162,6 @@ def _ran(programme: Programme, row: Run, dead: set[str]) -> Ran:
         predicate = statement.read(folder / STATEMENT).predicate
     except EvidenceError as error:
         return Ran(row, state, None, None, None, error.message)
-    return Ran(row, state, predicate.get("findings"), predicate.get("guard"), folder, predicate.get("error"))
+    results = predicate.get("results")
+    judged = None if results is None else (sum(each["unknown"] for each in results), sum(each["population"] for each in results))
+    return Ran(row, state, predicate.get("findings"), predicate.get("guard"), folder, predicate.get("error"), judged)

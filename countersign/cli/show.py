@@ -26,7 +26,7 @@ from countersign.errors import ConfigError
 from countersign.finding import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -92,6 +92,17 @@ def width() -> int:
 def document(value: object) -> None:
     """Print one JSON document on standard output; ASCII only, so that no name in it can command a terminal."""
     _write(sys.stdout, json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def document_of(head: Mapping[str, object], name: str, rows: Iterable[object]) -> None:
+    """Print one JSON document as `document` does, whose last field is a list of as many rows as there are, each on a line of its own."""
+    opening = json.dumps(head, indent=2, default=_plain).removesuffix("\n}")
+    _write(sys.stdout, f'{opening},\n  "{name}": [')
+    between = "\n    "
+    for row in rows:
+        _write(sys.stdout, between + json.dumps(row, default=_plain))
+        between = ",\n    "
+    _write(sys.stdout, "\n  ]\n}\n" if between != "\n    " else "]\n}\n")
 
 
 def lines(value: str) -> str:

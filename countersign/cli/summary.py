@@ -6,19 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from countersign import shares
 from countersign.cli import look, on_file, show
 from countersign.evidence import signer
 from countersign.findings_file import NAME as FINDINGS
 from countersign.results import RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from rich.console import RenderableType
 
     from countersign.programme import Programme
     from countersign.results import Outcome, Rehearsal
 
 WORST = 5
+REASONS = 5
+"""Reasons for unknown verdicts that a summary names."""
+REASON = 100
+"""Characters of such a reason; `countersign unknowns` has it whole."""
 _FINDINGS = ("open", "new", "reopened", "resolved", "excepted", "unobserved")
 _TICKETS = ("created", "updated", "reopened", "closed", "unchanged", "rolled-up", "failed")
 _WOULD = {
@@ -76,8 +83,7 @@ def _read_and_judged(programme: Programme, result: Outcome, what: str, left: str
     for source, scope, state, *_, reason in scopes:
         if reason:
             show.out(show.text(f"{source} {scope}, {state}: {reason}"))
-    numbers = ("judged", "passed", "failed", "excepted", "unknown")
-    show.out("", show.table(("control", "verdict", *numbers), map(_control, result.controls), numbers=numbers))
+    show.out("", *_verdicts(programme, result.controls))
 
 
 def verify_command(programme: Programme, result: RunResult) -> str:
@@ -100,10 +106,42 @@ def _scopes(programme: Programme, sources: list[dict[str, Any]]) -> list[tuple[o
     ]
 
 
+def _verdicts(programme: Programme, controls: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Show by family the controls that something is to be said of, the others in a line, and why what is unknown is unknown."""
+    names = ("failed", "excepted", "passed of known", "unknown")
+    table = show.table(("control", "verdict", *names), (), numbers=names)
+    for family, members in shares.by_family([control for control in controls if shares.says_something(control)]):
+        table.add_row(show.text(family, "bold"))
+        for control in members:
+            table.add_row(*map(show.text, _control(control)))
+    if table.row_count:
+        yield table
+    rest = [control for control in controls if not shares.says_something(control)]
+    passed = sum(control["population"] > 0 for control in rest)
+    whole = f"{passed} {'control' if passed == 1 else 'controls'} passed wholly, with nothing unknown" if passed else ""
+    nobody = f"{len(rest) - passed} had no population" if len(rest) > passed else ""
+    if rest:
+        yield f"{'; '.join(filter(None, (whole, nobody)))}."
+    reasons = shares.together(shares.unknowns(controls))
+    if reasons:
+        yield ""
+        yield show.text(f"Unknown: {shares.unknown_in_words(controls)}", "bold")
+        for each in reasons[:REASONS]:
+            said = show.clean(each.reason)
+            yield show.text(f"    {each.in_words()}: {said if len(said) <= REASON else f'{said[:REASON]} ...'}", "default")
+        if len(reasons) > REASONS:
+            more = len(reasons) - REASONS
+            where = f"{show.program()} unknowns -p {show.path(programme.folder)}"
+            yield show.text(f"    and {more} more {'reason' if more == 1 else 'reasons'}: {where}", "default")
+
+
 def _control(control: Mapping[str, Any]) -> tuple[object, ...]:
     unknown, population = control["unknown"], control["population"]
-    share = f"{unknown} ({unknown / population:.0%})" if unknown and population else unknown
-    return (control["id"], control["verdict"], population, control["passed"], control["failed"], control["excepted"], share)
+    known = population - unknown
+    passed = f"{shares.percent(control['passed'], known)} of {known:,}" if known else None
+    least = ">=" if unknown < population and any(why["unit"] == "scope" for why in control["unknown_reasons"]) else ""
+    share = f"{least}{shares.percent(unknown, population)}" if unknown else "0%"
+    return (control["id"], control["verdict"], control["failed"] or None, control["excepted"] or None, passed, share)
 
 
 def _worst(programme: Programme, folder: Path, result: Outcome) -> None:

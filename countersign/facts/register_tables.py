@@ -122,6 +122,7 @@ class _Policies:
     def __init__(self, register: Register, at: datetime) -> None:
         self._register = register
         self._at = at
+        self.today = register.today(at)
         self._numbers: dict[str, int] = {}
         self._held: list[Effective] = []
         self.number(partner=None, environment=None)
@@ -188,8 +189,8 @@ def _workload(register: Register, entry: Workload, policies: _Policies) -> Row:
     partner = register.partners.get(entry.partner or "")
     contract_ends = partner.contract.ends if partner is not None else None
     within = entry.expires is not None and (contract_ends is None or entry.expires <= contract_ends)
-    # Only who answers for it can say that its access is right; a review stands from the end of its day.
-    reviews = [review for review in entry.reviews if review.by in (entry.owner, entry.backup_owner)]
+    # Only who answers for it can say that its access is right; a review stands from the end of its day, once that has come.
+    reviews = [review for review in entry.reviews if review.by in (entry.owner, entry.backup_owner) and review.on <= policies.today]
     last = max(reviews, key=lambda review: review.on, default=None)
     return (
         entry.workload, entry.partner, entry.owner, entry.backup_owner, accountable, entry.owner in register.people,

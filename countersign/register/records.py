@@ -119,7 +119,7 @@ class EnvironmentPolicies(Overrides):
     """The customer's own limits in one environment; what it sets takes the place of the general one, looser or tighter."""
 
     scopes: tuple[ScopePattern, ...] = ()
-    """Scopes that are this environment, `provider:scope` with `*`, for identities that no workload names."""
+    """Scopes that are this environment, `provider:scope` with `*`, for whatever no workload with an environment of its own names."""
 
 
 class Policies(Entry):
@@ -261,7 +261,7 @@ class Workload(Entry):
     """Patterns `provider:scope:kind/name`; scope and name may hold `*`."""
     policies: Overrides = Field(default_factory=Overrides)
     reviews: tuple[Review, ...] = ()
-    """Access reviews of its identities; those of the accountable owner count."""
+    """Access reviews of its identities; those by its owner or backup owner count."""
 
 
 class RegisteredException(Entry):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from countersign import shares
 from countersign.clock import stamp
 from countersign.expectation import Severity
 from countersign.report import words
@@ -24,6 +25,10 @@ SCOPES = 200
 """Scopes that the page lists; those that were not read come first."""
 REASONS = 50
 """Reasons for unknown verdicts that the page lists per control."""
+MOST_FREQUENT = 8
+"""Reasons for unknown verdicts that the page lists over all controls."""
+FEW = 4
+"""Scopes and controls that one of these reasons names."""
 _VERDICTS = ("fail", "unknown", "pass", "not assessed")
 _SCOPE_STATES = ("denied", "failed", "partial", "complete")
 
@@ -45,6 +50,8 @@ class Page:
     """Id to name."""
     partners: Mapping[str, str]
     """Id to name."""
+    approvers: Mapping[str, str]
+    """Id of an exception to the id of the person who approved it."""
     sources: Sequence[Mapping[str, Any]]
     """As `results.sources` gives them."""
     controls: Sequence[Mapping[str, Any]]
@@ -69,7 +76,8 @@ def write(path: Path, page: Page) -> None:
     found = shown(page.findings, page.as_of)
     controls = _controls(page)
     judged = {control["id"] for control in controls}
-    _template().stream(
+    reasons = shares.together(shares.unknowns(controls))
+    template("report.html.j2").stream(
         page=page,
         as_of=page.as_of.astimezone(UTC),
         state_words=words.run_state(page.state, scopes),
@@ -78,6 +86,13 @@ def write(path: Path, page: Page) -> None:
         # A partial scope's numbers are at least these; one that was passed over is counted where it was read live.
         read=[scope for scope in scopes if scope["state"] == "partial" or (scope["state"] == "complete" and not scope["reason"])],
         controls=controls,
+        families=shares.by_family([control for control in controls if shares.says_something(control)]),
+        passed=[control for control in controls if control["population"] and not shares.says_something(control)],
+        nobody=[control for control in controls if not control["population"]],
+        unknown=shares.unknown_in_words(controls),
+        reasons=reasons[:MOST_FREQUENT],
+        more_reasons=max(0, len(reasons) - MOST_FREQUENT),
+        few=FEW,
         verdicts={verdict: sum(control["verdict"] == verdict for control in controls) for verdict in _VERDICTS},
         found=found,
         plans=[words.plan(kind, page.actions[kind]) for kind in words.PLANS if page.actions.get(kind)],
@@ -116,7 +131,8 @@ def _counted(control: Mapping[str, Any], result: Mapping[str, Any] | None) -> di
     return {"rows": told["element_count"], "nulls": told["missing_count"], "theirs": theirs, "ours": ours, "agree": theirs == ours}
 
 
-def _template() -> Any:  # noqa: ANN401 - Jinja's Template.stream takes anything by name
+def template(file: str) -> Any:  # noqa: ANN401 - Jinja's Template.stream takes anything by name
+    """Return a template of this folder; every value it prints is escaped and made visible (`words.visible`)."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -128,11 +144,11 @@ def _template() -> Any:  # noqa: ANN401 - Jinja's Template.stream takes anything
     environment.filters.update({"day": words.day, "minute": words.minute, "stamp": stamp, "json_block": words.json_block})
     environment.globals.update(
         plural=words.plural,
-        share=words.share,
+        in_words=shares.in_words,
         bar=words.bar,
         name=words.name,
         place=words.place,
         check=words.check,
         frameworks=words.frameworks,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(file)

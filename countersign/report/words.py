@@ -86,18 +86,6 @@ def plan(kind: str, count: int) -> str:
     return PLANS[kind].format(plural(count, "ticket"))
 
 
-def share(part: int, whole: int) -> str:
-    """Say a part in percent; never `0%` of something or `100%` of not everything. An empty whole has no shares: `not assessed`."""
-    if whole == 0:
-        return "not assessed"
-    if part in (0, whole):
-        return "0%" if part == 0 else "100%"
-    tenths = round(part * 1000 / whole)
-    if tenths == 0:
-        return "<0.1%"
-    return ">99.9%" if tenths == 1000 else f"{tenths / 10:g}%"  # noqa: PLR2004 - a whole in tenths of a percent
-
-
 def bar(counts: Mapping[str, Any]) -> tuple[Part, ...]:
     """Lay out passed, failed, excepted and unknown side by side over 100 percent; empty where there is nothing to show."""
     there = [(kind, counts[kind]) for kind in PARTS if counts[kind]]

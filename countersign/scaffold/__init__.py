@@ -13,6 +13,7 @@ from countersign.errors import ConfigError, Problem, Where
 
 _TEMPLATES = Path(__file__).parent / "template"
 
+
 def init(folder: Path, *, customer: str = "example") -> tuple[Path, ...]:
     """Write a programme folder with its evidence key, and return the files written, sorted.
 

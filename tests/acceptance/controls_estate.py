@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 AS_OF = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 MAIN, SIDE, LAB, HIST, SLOW, DARK = "444455556666", "444455557777", "444455558888", "444455559999", "444455550000", "444455551111"
-"""MAIN is production; only acme administers LAB; HIST rotates; SLOW is what nobody gets round to; DARK is refused."""
+MIST = "444455552222"
+"""MAIN is production; only acme administers LAB, and perhaps MIST; HIST rotates; SLOW is what nobody gets round to; DARK is refused."""
 ACME, COBALT, STRANGER = "111122223333", "222233334444", "999900001111"
 TENANT = "3f0e0000-1111-4222-8333-444455556666"
 PROJECT, VAULT = "northgate-prod", "safe"
-OLD_MAKER = {"created_by": "older than the 90 days that CloudTrail looks back"}
+OLD_MAKER: dict[str, str] = {"created_by": "older than the 90 days that CloudTrail looks back"}
+OFF: dict[str, Any] = {"enabled": False}
+MAYBE: dict[str, Any] = {"enabled": None, "unknown": OLD_MAKER | {"enabled": "whether it is enabled was not told"}}
+UNTOLD_USE: dict[str, Any] = {"last_used_at": None, "last_used_state": "unknown", "unknown": {"last_used_at": "its use was not told"}}
 
 SCOPES = {
-    **{number: Scope("aws", "aws", number) for number in (MAIN, SIDE, LAB, HIST, SLOW, DARK)},
+    **{number: Scope("aws", "aws", number) for number in (MAIN, SIDE, LAB, HIST, SLOW, DARK, MIST)},
     TENANT: Scope("entra", "azure", TENANT),
     PROJECT: Scope("gcp", "gcp", PROJECT),
     VAULT: Scope("safe", "vault", VAULT),
@@ -38,8 +42,8 @@ class Estate:
         self.records: dict[str, list[Record]] = defaultdict(list)
         self.subjects: dict[str, str] = {}
         """Label to subject."""
-        self.since: dict[str, datetime] = {}
-        """When a label came into being, where nights before it must not see it; and until when, under `label!`."""
+        self.until: dict[str, datetime] = {}
+        """Identity or credential to when it was deleted."""
 
     # --- makers ---
 
@@ -59,7 +63,7 @@ class Estate:
         self.subjects[label] = made.uid
         return made
 
-    def credential(
+    def credential(  # noqa: PLR0913 - all but the holder have a usual value
         self, label: str, of: Identity, what: str = "key", *, kind: str = "access-key", age: timedelta = 10 * DAY,
         used: timedelta | None = HOUR, **facets: Any,
     ) -> Credential:  # fmt: skip
@@ -74,7 +78,9 @@ class Estate:
         self.subjects[f"{label}/{what}"] = made.uid
         return made
 
-    def machine(self, label: str, *, scope: str = MAIN, name: str | None = None, key: dict[str, Any] | None = None, **facets: Any) -> Identity:
+    def machine(
+        self, label: str, *, scope: str = MAIN, name: str | None = None, key: dict[str, Any] | None = None, **facets: Any
+    ) -> Identity:
         """Put in a user with an access key."""
         made = self.identity(label, scope=scope, name=name, **facets)
         self.credential(label, made, **(key or {}))
@@ -89,8 +95,10 @@ class Estate:
 
     def person(self, label: str, *, password: dict[str, Any] | None = None, **facets: Any) -> Identity:
         """Put in somebody who signs in with a password and MFA."""
-        made = self.identity(label, **({"track": "human", "console": True, "mfa": True} | facets))
-        self.credential(label, made, "password", **({"kind": "password", "age": 30 * DAY} | (password or {})))
+        who: dict[str, Any] = {"track": "human", "console": True, "mfa": True}
+        secret: dict[str, Any] = {"kind": "password", "age": 30 * DAY}
+        made = self.identity(label, **(who | facets))
+        self.credential(label, made, "password", **(secret | (password or {})))
         return made
 
     def trust(self, of: Identity, party: str, condition: str | None, kind: PartyKind = "aws-account") -> None:
@@ -120,7 +128,7 @@ class Estate:
         self._reviews()
         self._house()
         self._history()
-        for scope, label in ((MAIN, "main"), (SIDE, "side"), (LAB, "lab")):
+        for scope, label in ((MAIN, "main"), (MIST, "mist"), (LAB, "lab")):
             self.subjects[label] = f"aws:{scope}:account/{scope}"
         for scope, label in ((MAIN, "source-main"), (DARK, "source-dark")):
             self.subjects[label] = f"aws:{scope}:source/aws"
@@ -128,17 +136,15 @@ class Estate:
         return self
 
     def _owners(self) -> None:
-        off = {"enabled": False}
-        maybe = {"enabled": None, "unknown": OLD_MAKER | {"enabled": "whether it is enabled was not told"}}
         self.machine("svc-plain")
-        self.machine("svc-off", **off)
+        self.machine("svc-off", **OFF)
         self.machine("claimed", owner_claim="maria", created_by=f"arn:aws:iam::{MAIN}:user/people-ann", unknown={})
         self.role("slr", provider_managed=True)
         self.machine("dim", track=None, console=None, unknown=OLD_MAKER | dict.fromkeys(("track", "console"), "its track was not told"))
         for workload in ("left", "aimless", "endless"):
             self.machine(f"{workload}-bot")
-            self.machine(f"{workload}-maybe", **maybe)
-            self.machine(f"{workload}-off", **off)
+            self.machine(f"{workload}-maybe", **MAYBE)
+            self.machine(f"{workload}-off", **OFF)
         self.machine("half-left-bot")
         self.machine("late-bot")
 
@@ -147,6 +153,7 @@ class Estate:
         self.machine("stray-tagged", tags={"partner": "acme"})
         unread = OLD_MAKER | {"trusts": "the trust policy could not be read"}
         self.role("blind-role", name="svc-blind", unknown=unread)
+        self.role("blind-stray", unknown=unread)
         self.role("blind-tagged", name="acme-blind", tags={"partner": "acme"}, unknown=unread)
 
     def _conflicts(self) -> None:
@@ -174,7 +181,9 @@ class Estate:
         fine = self.machine("svc-overlap-fine", key={"age": 50 * DAY})
         self.credential("svc-overlap-fine", fine, "key2", age=6 * DAY)
         dim = self.machine("svc-overlap-dim", key={"age": 50 * DAY})
-        self.credential("svc-overlap-dim", dim, "key2", age=8 * DAY, enabled=None, unknown={"enabled": "whether it is enabled was not told"})
+        self.credential(
+            "svc-overlap-dim", dim, "key2", age=8 * DAY, enabled=None, unknown={"enabled": "whether it is enabled was not told"}
+        )
 
     def _entra(self) -> None:
         def app(label: str, ends_in: timedelta | None, *, age: timedelta = 10 * DAY, **facets: Any) -> None:
@@ -194,7 +203,14 @@ class Estate:
         made = self.identity("app-federated", scope=TENANT, kind="service-principal")
         why = {"created_at": "Graph does not say since when", "last_used_at": "Graph does not tell the use of one"}
         self.credential(
-            "app-federated", made, "federated", kind="federated-credential", created_at=None, last_used_at=None, last_used_state="unknown", unknown=why
+            "app-federated",
+            made,
+            "federated",
+            kind="federated-credential",
+            created_at=None,
+            last_used_at=None,
+            last_used_state="unknown",
+            unknown=why,
         )
 
     def _other_clouds(self) -> None:
@@ -218,8 +234,7 @@ class Estate:
         self.machine("svc-idle-young", key={"age": 44 * DAY, "used": None})
         self.machine("svc-idle-edge", key={"age": 50 * DAY, "used": 45 * DAY + timedelta(minutes=15)})
         self.machine("svc-idle-over", key={"age": 50 * DAY, "used": 45 * DAY + timedelta(minutes=15, seconds=1)})
-        why = {"last_used_at": "its use was not told"}
-        self.machine("svc-idle-dim", key={"age": 50 * DAY, "last_used_at": None, "last_used_state": "unknown", "unknown": why})
+        self.machine("svc-idle-dim", key={"age": 50 * DAY} | UNTOLD_USE)
         self.role("idle-role", name="svc-idle-role", last_active_at=AS_OF - 46 * DAY)
         self.machine("cobalt-idle", key={"age": 50 * DAY, "used": None})
 
@@ -234,9 +249,11 @@ class Estate:
         self.grant(self.role("acme-boss", (ACME, "sts:ExternalId"), scope=LAB), "AdministratorAccess", "administrator")
         self.grant(self.machine("svc-lab-off", scope=LAB, enabled=False), "AdministratorAccess", "administrator")
         self.grant(self.role("lab-slr", scope=LAB, provider_managed=True), "AWSServiceRolePolicy", "administrator")
-        # SIDE: acme administers it; whether somebody else does as well hangs on a policy that could not be read.
-        self.grant(self.role("side-boss", (ACME, "sts:ExternalId"), scope=SIDE, name="acme-side-boss"), "AdministratorAccess", "administrator")
-        self.grant(self.machine("svc-side-odd", scope=SIDE), "Odd", None)
+        # MIST: acme administers it; whether somebody else does as well hangs on a policy that could not be read.
+        self.grant(
+            self.role("mist-boss", (ACME, "sts:ExternalId"), scope=MIST, name="acme-mist-boss"), "AdministratorAccess", "administrator"
+        )
+        self.grant(self.machine("mist-odd", scope=MIST, name="svc-mist-odd"), "Odd", None)
 
     def _trusts(self) -> None:
         self.role("acme-loose", (ACME, None))
@@ -256,10 +273,9 @@ class Estate:
         self.person("people-off", mfa=False, enabled=False)
         robot = self.person("people-robot", mfa=False, password={"age": 400 * DAY, "used": 300 * DAY})
         self.credential("people-robot", robot)
-        why = {"last_used_at": "its use was not told"}
         dim = self.person(
             "people-dim", mfa=None, unknown=OLD_MAKER | {"mfa": "MFA was not told"},
-            password={"last_used_at": None, "last_used_state": "unknown", "unknown": why},
+            password=UNTOLD_USE,
         )  # fmt: skip
         self.credential("people-dim", dim)
         keyed = self.person("people-keyed")
@@ -283,38 +299,37 @@ class Estate:
         used = AS_OF - datetime(2026, 11, 15, tzinfo=UTC)
         before = AS_OF - datetime(2026, 11, 5, tzinfo=UTC)
         last_minute = AS_OF - datetime(2026, 11, 10, 23, 30, tzinfo=UTC)
-        off = {"enabled": False}
-        maybe = {"enabled": None, "unknown": OLD_MAKER | {"enabled": "whether it is enabled was not told"}}
-        dim = {"last_used_at": None, "last_used_state": "unknown", "unknown": {"last_used_at": "its use was not told"}}
         self.machine("ended-used", key={"age": 30 * DAY, "used": used})
-        self.machine("ended-off-used", key={"age": 30 * DAY, "used": used} | off, **off)
+        self.machine("ended-off-used", key={"age": 30 * DAY, "used": used} | OFF, **OFF)
         self.machine("ended-quiet", key={"age": 30 * DAY, "used": before})
         self.machine("ended-last-day", key={"age": 30 * DAY, "used": last_minute})
-        self.machine("ended-dim", key={"age": 30 * DAY} | dim)
-        self.machine("ended-maybe", key={"age": 30 * DAY, "used": before}, **maybe)
+        self.machine("ended-dim", key={"age": 30 * DAY} | UNTOLD_USE)
+        self.machine("ended-maybe", key={"age": 30 * DAY, "used": before}, **MAYBE)
         self.machine("today-bot")
         self.machine("boreal-bot")
-        self.machine("boreal-off", key={"age": 90 * DAY, "used": 50 * DAY} | off, **off)
-        self.machine("boreal-maybe", key={"age": 40 * DAY, "used": 30 * DAY}, **maybe)
+        self.machine("boreal-off", key={"age": 90 * DAY, "used": 50 * DAY} | OFF, **OFF)
+        self.machine("boreal-maybe", key={"age": 40 * DAY, "used": 30 * DAY}, **MAYBE)
 
     def _incidents(self) -> None:
         self.machine("svc-inc-open")
         self.machine("svc-inc-fresh")
         self.machine("svc-inc-closed")
-        self.machine("svc-inc-off", enabled=False)
-        self.machine("svc-inc-maybe", enabled=None, unknown=OLD_MAKER | {"enabled": "whether it is enabled was not told"})
+        self.machine("svc-inc-off", **OFF)
+        self.machine("svc-inc-maybe", **MAYBE)
         self.machine("dune-bot")
 
     def _reviews(self) -> None:
         self.machine("stale-bot")
-        self.machine("stale-maybe", enabled=None, unknown=OLD_MAKER | {"enabled": "whether it is enabled was not told"})
+        self.machine("stale-maybe", **MAYBE)
         self.machine("wrong-reviewer-bot")
         self.machine("never-bot")
 
     def _house(self) -> None:
         for scope, label in ((MAIN, "reader"), (SIDE, "side-reader")):
             role = self.role(label, scope=scope, name="northgate-reader")
-            self.grant(role, "SecurityAudit" if label == "reader" else "AdministratorAccess", "limited" if label == "reader" else "administrator")
+            self.grant(
+                role, "SecurityAudit" if label == "reader" else "AdministratorAccess", "limited" if label == "reader" else "administrator"
+            )
             self.records[scope].append(Observation(
                 source="aws", scope=scope, operation="iam:GetAccountAuthorizationDetails", parameters={}, page=1, at=AS_OF,
                 caller=f"arn:aws:sts::{scope}:assumed-role/northgate-reader/a-night", items=(),
@@ -322,16 +337,17 @@ class Estate:
 
     def _history(self) -> None:
         """HIST and SLOW are read in earlier nights too; `nights` cuts what was not there yet or is gone."""
-        for label, ages in (("often", (210, 140, 70)), ("once", (210, 80))):
+        for label, ages in (("often", (210, 140, 70)), ("once", (210, 60))):
             holder = self.identity(label, scope=HIST, name=f"svc-{label}", created_at=AS_OF - 500 * DAY)
             for number, age in enumerate(ages, 1):
                 key = self.credential(label, holder, f"key{number}", age=age * DAY)
                 if number < len(ages):
-                    self.since[f"{key.uid}!"] = AS_OF - ages[number] * DAY
+                    self.until[key.uid] = AS_OF - ages[number] * DAY
         self.machine("newcomer", scope=HIST, name="svc-newcomer", created_at=AS_OF - 9 * DAY, key={"age": 9 * DAY})
         self.machine("slow-orphan", scope=SLOW, created_at=AS_OF - 400 * DAY)
         self.machine("slow-key", scope=SLOW, name="svc-slow-key", key={"age": 100 * DAY})
         self.machine("boreal-slow", scope=SLOW)
+        self.until[self.machine("boreal-quick", scope=SLOW).uid] = AS_OF - 9 * DAY + HOUR / 2
         self.machine("fresh-key", scope=SLOW, name="svc-fresh-key", key={"age": 90 * DAY + 12 * HOUR})
 
     # --- nights ---
@@ -342,11 +358,12 @@ class Estate:
         found: list[Record] = []
         for record in self.records[scope]:
             if isinstance(record, Identity | Credential):
-                if (record.created_at is not None and record.created_at > as_of) or self.since.get(f"{record.uid}!", AS_OF + DAY) <= as_of:
+                if (record.created_at is not None and record.created_at > as_of) or self.until.get(record.uid, AS_OF + DAY) <= as_of:
                     continue
                 used = "last_active_at" if isinstance(record, Identity) else "last_used_at"
-                was: Any = getattr(record, used)
-                found.append(replace(record, observed_at=as_of, **{used: None if was is None else was - shift}))
+                was = getattr(record, used)
+                then: dict[str, Any] = {"observed_at": as_of, used: None if was is None else was - shift}
+                found.append(replace(record, **then))
             else:
                 found.append(record)
         provider = SCOPES[scope].provider

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from controls_estate import ACME, COBALT, DARK, HIST, LAB, MAIN, PROJECT, SIDE, SLOW, STRANGER, TENANT
+from controls_estate import ACME, COBALT, DARK, HIST, LAB, MAIN, MIST, PROJECT, SIDE, SLOW, STRANGER, TENANT
 
 from countersign.evidence import signer
 
@@ -21,6 +21,7 @@ CUSTOMER: Entry = {
     "people": [
         {"id": "maria", "name": "Maria Keller", "email": "maria@northgate.example", "active": True},
         {"id": "dev", "name": "Dev Patel", "email": "dev@northgate.example", "active": True},
+        {"id": "ivy", "name": "Ivy Brandt", "email": "ivy@northgate.example", "active": True},
         {"id": "lee", "name": "Lee Wong", "email": "lee@northgate.example", "active": False},
     ],
     "external_people": [{"partner": "acme"}],
@@ -74,7 +75,13 @@ def exception(name: str, subject: str, **changes: Any) -> Entry:
 
 def partners() -> dict[str, Entry]:
     """Give the partners' files by id."""
-    agreed = {"starts": "2024-02-01", "ends": "2027-01-31", "evidence_retention": "P7Y", "notify_within": "PT24H", "direct_evidence_access": True}
+    agreed = {
+        "starts": "2024-02-01",
+        "ends": "2027-01-31",
+        "evidence_retention": "P7Y",
+        "notify_within": "PT24H",
+        "direct_evidence_access": True,
+    }
     contacts = {"escalation": ["ops@partner.example"], "security": "soc@partner.example"}
     found: dict[str, Entry] = {}
     for name, footprint in (
@@ -106,8 +113,8 @@ def workloads(subjects: Mapping[str, str]) -> list[Entry]:
         workload("rollout", f"aws:{MAIN}:role/rollout", partner="acme"),
         workload("lax", "aws:*:user/lax-bot", policies=loose),
         workload("lax-allowed", "aws:*:user/lax-allowed", "aws:*:user/lax-allowed-old", policies=loose),
-        workload("left", "aws:*:user/left-*", owner="lee", backup_owner=None),
-        workload("half-left", "aws:*:user/half-left-bot", owner="lee"),
+        workload("left", "aws:*:user/left-*", owner="lee", backup_owner=None, reviews=[REVIEWED[0] | {"by": "lee"}]),
+        workload("half-left", "aws:*:user/half-left-bot", owner="lee", reviews=[REVIEWED[0] | {"by": "dev"}]),
         workload("aimless", "aws:*:user/aimless-*", purpose=None),
         workload("endless", "aws:*:user/endless-*", expires=None),
         workload("late", "aws:*:user/late-bot", partner="acme", expires="2027-02-28"),
@@ -117,7 +124,7 @@ def workloads(subjects: Mapping[str, str]) -> list[Entry]:
         workload("cobalt-jobs", "aws:*:user/cobalt-*", partner="cobalt"),
         workload("dune-jobs", "aws:*:user/dune-*", partner="dune"),
         workload("stale", "aws:*:user/stale-*", reviews=[{"by": "maria", "on": "2026-04-01", "note": "in spring"}]),
-        workload("wrong-reviewer", "aws:*:user/wrong-reviewer-*", reviews=[{"by": "dev", "on": "2026-10-01", "note": "not mine to say"}]),
+        workload("wrong-reviewer", "aws:*:user/wrong-reviewer-*", reviews=[{"by": "ivy", "on": "2026-10-01", "note": "not hers to say"}]),
         workload("never", "aws:*:user/never-*", reviews=None),
     ]  # fmt: skip
 
@@ -133,7 +140,7 @@ def exceptions(subjects: Mapping[str, str]) -> list[Entry]:
         exception("EX-2", key[2], requested_by="maria"),
         exception("EX-3", key[3], approved_by="lee"),
         exception("EX-4", key[4], approved_by="acme/pavel", requested_by="dev"),
-        exception("EX-5", key[5], approved_by=None),
+        exception("EX-5", key[5], approved_by=None, approved_on=None),
         exception("EX-6", key[6], approved_by="dev"),
         exception("EX-7", key[7], expires="2027-10-01"),
         exception("EX-8", "register:northgate:workload/lax-allowed", requested_by="dev", expires="2027-01-31"),
@@ -177,7 +184,13 @@ CONFIGURATION: Entry = {
     "evidence": {"store": "evidence/", "signer": "file:keys/evidence.pem", "retention": "P7Y"},
     "vendors": "vendors.yaml",
     "sources": [
-        {"name": "aws", "provider": "aws", "accounts": [MAIN, SIDE, LAB, HIST, SLOW, DARK], "regions": ["eu-west-2"], "role": "northgate-reader"},
+        {
+            "name": "aws",
+            "provider": "aws",
+            "accounts": [MAIN, SIDE, LAB, HIST, SLOW, DARK, MIST],
+            "regions": ["eu-west-2"],
+            "role": "northgate-reader",
+        },
         {"name": "entra", "provider": "azure", "tenant": TENANT},
         {"name": "gcp", "provider": "gcp", "projects": [PROJECT]},
         {"name": "safe", "provider": "vault", "address": "https://vault.northgate.example:8200"},

@@ -36,7 +36,7 @@ IDENTITIES: dict[str, Case] = {
     # --- ownership ---
     "named-owner": Case(
         at_least="high", because="nobody decides about it, so nobody ends it",
-        fails=(*FORGOTTEN, "claimed", "side-reader", "slow-orphan", "maker-unknown"),
+        fails=(*FORGOTTEN, "claimed", "side-reader", "slow-orphan", "maker-unknown", "blind-stray"),
         holds=("svc-plain", "acme-plain"),
         unknown={"dim": "track"},
         outside=("people-ann", "slr", "svc-off"),
@@ -52,8 +52,8 @@ IDENTITIES: dict[str, Case] = {
         at_least="high", because="a partner's access that is on no list ends with no contract",
         fails=FORGOTTEN,
         holds=("acme-plain",),
-        unknown={"blind-role": "trust"},
-        outside=("svc-plain", "claimed", "people-ann"),
+        unknown={"blind-stray": "trust"},
+        outside=("svc-plain", "claimed", "people-ann", "blind-role"),  # blind-role is registered as the customer's own, which settles it
     ),
     "purpose-declared": Case(
         at_least="low", because="nobody can say whether access without a purpose is still needed",
@@ -82,14 +82,16 @@ IDENTITIES: dict[str, Case] = {
         fails=("svc-rot-old/key", "svc-rot-second/key", "acme-strict/key", "lax-bot/key", "lax-allowed-old/key", "people-keyed/key", "slow-key/key",
                "fresh-key/key", "svc-ex-0/key", "svc-ex-1/key", "svc-ex-2/key", "svc-ex-3/key", "svc-ex-4/key", "svc-ex-5/key", "svc-ex-6/key",
                "svc-ex-7/key", "svc-ex-8/key", "svc-gcp-old/key"),
-        holds=("svc-rot-edge/key", "side-rot/key", "lab-rot/key", "lax-allowed/key", "svc-plain/key", "people-ann/password"),
+        holds=("svc-rot-edge/key", "side-rot/key", "lab-rot/key", "lax-allowed/key", "svc-plain/key"),
         unknown={"svc-rot-undated/key": "report"},
-        outside=("svc-rot-off/key", "svc-off/key"),
+        outside=("svc-rot-off/key", "svc-off/key", "people-ann/password"),  # there is no limit for passwords
     ),
     "rotation-repeatable": Case(
         at_least="low", because="a rotation that was done once is luck, not a practice",
-        fails=("once",), holds=("often",), unknown={"newcomer": ""}, outside=("people-ann/password",),
-        some="the subject may be the credential in use or its identity; other keys of the estate are too young to tell",
+        fails=("once/key2",),
+        holds=("often/key3",),
+        unknown={"svc-plain/key": ""},  # old enough to have rotated twice, and seen for the first time tonight
+        outside=("people-ann/password", "newcomer/key", "often/key1"),  # the newcomer is too young for it
     ),
     "credential-expiry": Case(
         at_least="medium", because="a leaked credential without an end is good for ever",
@@ -143,14 +145,14 @@ IDENTITIES: dict[str, Case] = {
     # --- privilege ---
     "over-privileged": Case(
         at_least="high", because="whoever gets it, gets all",
-        fails=("svc-admin", "svc-climber", "acme-person", "acme-boss", "side-boss", "side-reader", "vault-root"),
+        fails=("svc-admin", "svc-climber", "acme-person", "acme-boss", "mist-boss", "side-reader", "vault-root"),
         holds=("svc-plain", "svc-limited"),
         unknown={"svc-odd": "policy"},
         outside=("people-ann", "svc-admin-off"),
     ),
     "sole-administrator": Case(
         at_least="high", because="the customer could be locked out of what is its own, and could not throw the partner out",
-        fails=("lab", "vault"), holds=("main",), unknown={"side": ""}, outside=(),
+        fails=("lab", "vault"), holds=("main",), unknown={"mist": ""}, outside=(),
         some="accounts without any administrator are not in question, and the provider's own roles are no administrators of the customer's",
     ),
     "unconditioned-trust": Case(
@@ -246,7 +248,7 @@ REGISTER: dict[str, Case] = {
     ),
     "register-workload": Case(
         at_least="low", because="a registration with holes only looks like one",
-        fails=("workload/left", "workload/half-left", "workload/aimless", "workload/endless", "workload/late"),
+        fails=("workload/left", "workload/half-left", "workload/aimless", "workload/endless", "workload/late", "workload/wrong-reviewer"),
         holds=("workload/services", "workload/acme-jobs"),
     ),
     "register-policy": Case(

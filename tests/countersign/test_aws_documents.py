@@ -100,6 +100,27 @@ def test_a_policy_on_a_later_page_still_decides() -> None:
     assert [one.track for one in records if isinstance(one, Identity)] == ["human", "human"]
 
 
+@pytest.mark.parametrize(
+    ("tags", "password", "track"),
+    [
+        ({}, "true", "human"), ({}, "false", "machine"), ({}, "", None),
+        ({"track": "machine"}, "true", "machine"), ({"Track": " Human "}, "false", "human"), ({"nhi:track": "machine"}, "", "machine"),
+        ({"nhi:track": "human", "track": "machine"}, "false", "human"),
+        ({"track": "delegation"}, "true", "human"), ({"track": ""}, "false", "machine"), ({"track": "robot"}, "", None),
+    ],
+)  # fmt: skip
+def test_a_tag_says_who_uses_a_user_and_a_password_only_lets_guess(tags: dict[str, str], password: str, track: str | None) -> None:
+    arn = "arn:aws:iam::444455556666:user/x"
+    (row,) = report_rows(f"user,arn,user_creation_time,password_enabled,mfa_active\nx,{arn},2026-01-01T00:00:00Z,{password},false\n")
+    told = [{"Key": key, "Value": value} for key, value in tags.items()]
+    user = {"UserId": "AIDA1", "UserName": "x", "Arn": arn, "CreateDate": "2026-01-01T00:00:00+00:00", "Tags": told}
+    reading = Reading(account="444455556666", observed_at=NOW, report={arn: row}, report_at=NOW)
+    (one,) = (one for one in identities_of([page(UserDetailList=[user])], reading) if isinstance(one, Identity))
+    assert (track, track is None) == (one.track, "track" in one.unknown)
+    assert {"true": True, "false": False}.get(password) == one.console
+    assert one.mfa is False
+
+
 def test_an_entry_without_an_immutable_id_is_refused() -> None:
     reading = Reading(account="444455556666", observed_at=NOW, report=None)
     with pytest.raises(ValueError, match="UserId"):

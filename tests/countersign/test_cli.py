@@ -104,7 +104,7 @@ def commands() -> dict[tuple[str, ...], Any]:
     for name, command in root.commands.items():
         if hasattr(command, "commands"):
             found.update({(name, inner): each for inner, each in command.commands.items()})
-        else:
+        if not hasattr(command, "commands") or command.invoke_without_command:
             found[(name,)] = command
     return found
 
@@ -165,14 +165,14 @@ def test_a_run_is_summed_up_with_its_worst_findings_and_a_command_that_checks_it
     assert (code, said.splitlines()[-1]) == (0, "The evidence holds.")
     desk = out.partition(f", at the local desk: {show.program()} ")[2].splitlines()[0]
     code, said, _ = shown(capsys, *shlex.split(desk))
-    assert (code, said.partition("\n")[0]) == (1, "2 tickets at the local desk")
+    assert (code, said.partition("\n")[0]) == (1, "3 tickets at the local desk")
 
 
 def test_a_dry_run_says_what_would_be_and_writes_nothing(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = tree(ran)
     code, out, _ = shown(capsys, "reconcile", "-p", ran, *AS_OF, "--dry-run")
     assert (code, out.splitlines()[0]) == (1, "Dry run: nothing was written.")
-    assert ("Worst findings" in out, "Findings: would be 5 open\n" in out, "Tickets:  would leave 2 unchanged\n" in out) == (
+    assert ("Worst findings" in out, "Findings: would be 8 open\n" in out, "Tickets:  would leave 3 unchanged\n" in out) == (
         True,
         True,
         True,
@@ -180,7 +180,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(ran: Path, capsys: pyte
     assert [word for word in ("Evidence:", "Report:", "Check it:", "Run ") if word in out] == []
     code, said = document(capsys, "reconcile", "-p", ran, *AS_OF, "--dry-run")
     assert (code, said["dry_run"], said["evidence"], said["statement_digest"], said["repeated"]) == (1, True, None, None, False)
-    assert (said["findings"]["open"], said["tickets"]["unchanged"], said["tickets"]["created"]) == (5, 2, 0)
+    assert (said["findings"]["open"], said["tickets"]["unchanged"], said["tickets"]["created"]) == (8, 3, 0)
     assert before == tree(ran)
     assert document(capsys, "reconcile", "-p", ran, "--dry-run", "--prefect")[0] == 2
 
@@ -188,11 +188,12 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(ran: Path, capsys: pyte
 def test_tickets_are_listed_and_shown_whole(copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     code, rows = document(capsys, "tickets", "-p", copied)
     assert (code, [(row["id"], row["state"], row["severity"], row["control"], row["partner"]) for row in rows]) == (
-        1, [("local:1", "open", "high", "named-owner", None), ("local:2", "open", "high", "rotation-age", None)],
+        1, [("local:1", "open", "high", "named-owner", None), ("local:2", "open", "high", "rotation-age", None),
+            ("local:3", "open", "low", "static-where-federation", None)],
     )  # fmt: skip
     with State(load(copied).state) as state:
         LocalDesk(state.engine, lambda: NOW, actor=HOSTILE).transition("local:1", "closed")
-    assert [row["id"] for row in document(capsys, "tickets", "-p", copied)[1]] == ["local:2", "local:1"]
+    assert [row["id"] for row in document(capsys, "tickets", "-p", copied)[1]] == ["local:2", "local:3", "local:1"]
     assert (document(capsys, "tickets", "-p", copied, "--state", "closed")[0], shown(capsys, "tickets", "local:1", "-p", copied)[0]) == (
         0,
         0,
@@ -207,6 +208,67 @@ def test_tickets_are_listed_and_shown_whole(copied: Path, capsys: pytest.Capture
     _, whole = document(capsys, "tickets", "local:1", "-p", copied)
     assert (whole["body"].splitlines()[0], [entry["what"] for entry in whole["history"]]) == ("Control: named-owner", ["created", "closed"])
     assert whole["history"][1] == {"at": "2026-11-22T02:15:00Z", "actor": HOSTILE, "what": "closed", "text": ""}
+
+
+def test_the_difference_of_two_nights_is_told_from_the_evidence_alone(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(copied, {"old": 5, "fine": 10, HOSTILE: 300})
+    assert shown(capsys, "reconcile", "-p", copied, "--as-of", "2026-11-23T02:15:00Z")[0] == 1
+    for file in copied.glob("state.db*"):
+        file.unlink()
+    code, said = document(capsys, "runs", "diff", "-p", copied, "--kind", "credentials")
+    assert (code, said["counts"], said["before"]["verified"], said["after"]["evidence"][-8:]) == (
+        1, {"credentials": {"gone": 1, "new": 1}}, True, "00000002",
+    )  # fmt: skip
+    assert [(row["what"], row["name"], row["source"]["call"]) for row in said["changes"]] == [
+        ("gone", "old", "file:report.csv"), ("new", "old", "file:report.csv"),
+    ]  # fmt: skip
+    assert document(capsys, "runs", "diff", "00000002", "latest", "-p", copied)[1]["changes"] == []
+    (copied / "exports" / "report.csv").write_text(f"{COLUMNS}\ncut", encoding="utf-8")
+    assert shown(capsys, "reconcile", "-p", copied, "--as-of", "2026-11-24T02:15:00Z")[0] in (3, 4)
+    for columns in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        code, out, _ = shown(capsys, "runs", "diff", "00000001", "00000002", "-p", copied)
+        assert (code, "rotation-age  old (access-key, aws 111111111111)" in out, "because: credential old is gone" in out) == (
+            1,
+            True,
+            True,
+        )
+        code, out, _ = shown(capsys, "runs", "diff", "-p", copied)
+        assert (code, "not looked at by one of the two" in out, "\x1b" in out, "\u202e" in out) == (3, True, False, False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["diff", "never", "latest"], ["diff"], ["diff", "--partner", "nobody"], ["--json", "diff"], ["diff", "--kind", "people"]]
+)
+def test_runs_that_cannot_be_compared_are_refused(ran: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = document(capsys, "runs", *wrong, "-p", ran)
+    assert (code, said["fix"] is not None) == (2, True)
+
+
+def test_what_is_unknown_is_listed_with_its_reasons_and_shares(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, rows = document(capsys, "unknowns", "-p", ran)
+    assert (code, rows == sorted(rows, key=lambda row: (row["unit"] != "scope", -row["count"]))) == (1, True)
+    assert {
+        "control": "over-privileged",
+        "reason": "not in this export",
+        "unit": "subject",
+        "provider": "aws",
+        "scope": ACCOUNT,
+        "count": 3,
+    } in rows
+    code, out, _ = shown(capsys, "unknowns", "-p", ran, "--control", "over-privileged")
+    assert (code, out.splitlines()[0].startswith("Unknown: 100% of 3 verdicts of over-privileged in run ")) == (1, True)
+    assert document(capsys, "unknowns", "-p", ran, "--control", "rotation-age") == (0, [])
+    _, out, _ = shown(capsys, "findings", "-p", ran, "--control", "rotation-age")
+    assert out.splitlines()[-1] == "rotation-age: 33.3% of 3 known pass; 0% unknown"
+    (run,) = document(capsys, "runs", "-p", ran)[1]
+    results = json.loads((ran / "evidence" / "00000001" / "results.json").read_text(encoding="utf-8"))
+    unknown, population = (sum(control[name] for control in results["controls"]) for name in ("unknown", "population"))
+    assert (run["unknown_share"], sum(row["count"] for row in rows)) == (unknown / population, unknown)
+    by_id = {control["id"]: (control["passed_share"], control["unknown_share"]) for control in results["controls"]}
+    assert (by_id["rotation-age"], by_id["over-privileged"], by_id["contract-ended"]) == ((1 / 3, 0), (None, 1), (None, None))
 
 
 @pytest.mark.parametrize(
