@@ -51,6 +51,6 @@ def environment(clouds: Clouds) -> dict[str, str]:
     """
     return {
         **clouds.aws.environment,
-        **clouds.graph.tenant(TENANT).environment(),
+        **entra.reader(clouds.graph.tenant(TENANT)),
         "VAULT_TOKEN": clouds.vault.reader_token(policy_hcl()),
     }

@@ -59,12 +59,14 @@ def _prod(account: SandboxAccount, now: datetime) -> None:
         account.user(name, ago(1500), console=True, mfa=True, password_changed=ago(changed), password_last_used=ago(used), policies=(READ,))
     account.user("sam.osei", ago(700), console=True, password_changed=ago(60), password_last_used=ago(3), policies=(READ,))
     account.user("acme-pavel", ago(400), console=True, mfa=True, password_changed=ago(30), password_last_used=ago(1), policies=(READ,))
-    account.user("corvid-jlarsen", ago(1500), console=True, password_changed=ago(1500), password_last_used=ago(21), policies=(ADMIN,))
+    # A script works with his key; he himself has not been here since spring.
+    account.user("corvid-jlarsen", ago(1500), console=True, password_changed=ago(1500), password_last_used=ago(210), policies=(ADMIN,))
+    account.key("corvid-jlarsen", ago(260), last_used=ago(0.2))
     # Programs.
     account.user(
         "acme-backup", ago(420), tags={"partner": "acme", "nhi:owner": "maria", "nhi:purpose": "order backup"}, inline={"backup": _BACKUP}
     )
-    account.key("acme-backup", ago(85), last_used=ago(3))
+    account.key("acme-backup", ago(55), last_used=ago(3))
     account.key("acme-backup", ago(2), last_used=ago(0.1))
     account.user("acme-monitor", ago(300), tags={"partner": "acme"}, policies=("CloudWatchReadOnlyAccess",))
     account.key("acme-monitor", ago(40), last_used=ago(0.05))
@@ -87,10 +89,13 @@ def _prod(account: SandboxAccount, now: datetime) -> None:
         policies=(READ,),
     )
     subject = {"StringEquals": {"token.acme.example:sub": "pipeline:northwind-shop", "token.acme.example:aud": "sts.amazonaws.com"}}
+    # Its template was Brightpath's, and so is its tag.
     account.role(
-        "acme-pipeline", trust_issuer(PROD, "token.acme.example", subject), ago(200), last_used=ago(0.5), inline={"deploy": _BACKUP}
-    )
+        "acme-pipeline", trust_issuer(PROD, "token.acme.example", subject), ago(200), tags={"partner": "brightpath"}, last_used=ago(0.5),
+        inline={"deploy": _BACKUP},
+    )  # fmt: skip
     account.role("corvid-support", trust(CORVID_ACCOUNT), ago(1480), last_used=ago(12), policies=("PowerUserAccess",))
+    account.role("corvid-monitor", trust(CORVID_ACCOUNT, external_id="nw-watch"), ago(700), last_used=ago(2), policies=(READ,))
     account.role("audit-bridge", trust(STRANGER_ACCOUNT, external_id="audit"), ago(900), last_used=ago(30), policies=("SecurityAudit",))
     account.role("orders-service", _EC2, ago(620), tags={"owner": "devika"}, last_used=ago(0.1), inline={"orders": _BACKUP})
     account.role("AWSServiceRoleForSupport", _EC2, ago(1500), path="/aws-service-role/support.amazonaws.com/")
@@ -102,8 +107,19 @@ def _data(account: SandboxAccount, now: datetime) -> None:
 
     account.root(mfa=True, password_last_used=ago(60))
     _inventory_role(account, now)
+    account.user("devika.rao", ago(1500), console=True, mfa=True, password_changed=ago(15), password_last_used=ago(2), policies=(ADMIN,))
     account.user("brightpath-etl", ago(1100), tags={"partner": "brightpath"}, policies=("AmazonS3ReadOnlyAccess",))
-    account.key("brightpath-etl", ago(60), last_used=ago(2))
+    account.key("brightpath-etl", ago(50), last_used=ago(2))
+    # People of Corvid's log in as what its tag says is a machine.
+    account.user(
+        "corvid-nightly",
+        ago(800),
+        tags={"track": "machine"},
+        console=True,
+        password_changed=ago(800),
+        password_last_used=ago(6),
+        policies=(READ,),
+    )
     account.user("corvid-legacy-sync", ago(1300), policies=("AmazonS3FullAccess",))
     account.key("corvid-legacy-sync", ago(300), last_used=ago(1))
     account.key("corvid-legacy-sync", ago(120), last_used=ago(1))
@@ -111,6 +127,7 @@ def _data(account: SandboxAccount, now: datetime) -> None:
     account.key("warehouse-loader", ago(30), last_used=ago(0.1))
     account.role("brightpath-reader", trust(BRIGHTPATH_ACCOUNT, external_id="nw-bp-01"), ago(1100), last_used=ago(20), policies=(READ,))
     account.role("corvid-support", trust(CORVID_ACCOUNT), ago(1480), last_used=ago(33), policies=("PowerUserAccess",))
+    account.role("corvid-monitor", trust(CORVID_ACCOUNT, external_id="nw-watch"), ago(690), last_used=ago(4), policies=(READ,))
     account.role("corvid-admin", trust(CORVID_ACCOUNT, external_id="1"), ago(1480), last_used=ago(300), policies=(ADMIN,))
     account.role("public-share", trust("*"), ago(950), last_used=ago(8), policies=("AmazonS3ReadOnlyAccess",))
 

@@ -77,6 +77,15 @@ def _prod(account: SandboxAccount, now: datetime) -> None:
         request={"userName": "nightly-export", "note": CANARY},
         response={"user": {"userName": "nightly-export", "userId": made, "arn": f"arn:aws:iam::{PROD}:user/nightly-export"}},
     )
+    # And what they made has made another.
+    mailer = account.user("report-mailer", ago(20), policies=("AmazonS3ReadOnlyAccess",))
+    account.event(
+        "CreateUser",
+        ago(20),
+        by=f"arn:aws:iam::{PROD}:user/nightly-export",
+        request={"userName": "report-mailer"},
+        response={"user": {"userName": "report-mailer", "userId": mailer, "arn": f"arn:aws:iam::{PROD}:user/report-mailer"}},
+    )
     account.user(HOSTILE_SUM, ago(90), tags={"owner": "devika"}, policies=("CloudWatchReadOnlyAccess",))
     account.key(HOSTILE_SUM, ago(30), last_used=ago(2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from sandbox.estate.graph_rows import application, certificate, principal, secret
@@ -39,6 +40,12 @@ def seed(tenant: SandboxTenant, now: datetime) -> None:
     _sign_ins(tenant, now)
 
 
+def reader(tenant: SandboxTenant) -> dict[str, str]:
+    """Give the environment in which the application that reads the directory for Northwind logs in; it holds a secret."""
+    client = guid("app/countersign")
+    return {"AZURE_TENANT_ID": tenant.id, "AZURE_CLIENT_ID": client, "AZURE_CLIENT_SECRET": tenant.readers[client]}
+
+
 def _people(tenant: SandboxTenant, now: datetime) -> None:
     def ago(days: float) -> datetime:
         return now - timedelta(days=days)
@@ -71,7 +78,8 @@ def _applications(tenant: SandboxTenant, now: datetime) -> None:
         secrets=(secret_of("acme-backup", 1, age=30, life=180),),
     )  # fmt: skip
     _registered(tenant, backup, "devika")
-    _registered(tenant, application(now, "acme-pipeline", "Acme Pipeline", age=200, tags=acme), "devika")
+    pipeline = application(now, "acme-pipeline", "Acme Pipeline", age=200, tags=acme, createdByAppId=guid("app/acme-portal"))
+    _registered(tenant, pipeline, "devika")
     loader = application(
         now, "brightpath-loader", "Brightpath Loader", age=800, tags=brightpath,
         secrets=(secret_of("brightpath-loader", 1, age=120, life=365),),
@@ -97,6 +105,11 @@ def _applications(tenant: SandboxTenant, now: datetime) -> None:
     )
     _registered(tenant, archive, accountEnabled=False)
     _registered(tenant, application(now, "timesheets", "Timesheets", age=1100), "sam", **_single_sign_on(now))
+    ours = application(
+        now, "countersign", "Countersign Reader", age=300, tags=["owner:maria"], secrets=(secret_of("countersign", 1, age=20, life=180),)
+    )
+    _registered(tenant, ours, "maria")
+    tenant.readers[ours["appId"]] = token_urlsafe(24)
     tenant.federated(guid("application/acme-pipeline"), ACME_ISSUER, "pipeline:northwind-shop", name="acme-pipeline")
     tenant.federated(guid("application/corvid-builder"), STRANGER_ISSUER, "job:northwind-nightly", name="build-farm")
 
@@ -162,6 +175,8 @@ def _permissions(tenant: SandboxTenant, now: datetime) -> None:
     tenant.app_role(principal_of("corvid-provisioning"), "RoleManagement.ReadWrite.Directory", ago(1490))
     tenant.app_role(principal_of("corvid-provisioning"), "Application.ReadWrite.All", ago(1490))
     tenant.app_role(principal_of("payroll-sync"), "User.Read.All", ago(600))
+    for permission in ("Directory.Read.All", "Policy.Read.All", "AuditLog.Read.All"):
+        tenant.app_role(principal_of("countersign"), permission, ago(300))
     tenant.delegated(guid("principal/corvid-mailer"), "Mail.Read Directory.AccessAsUser.All")
     tenant.delegated(guid("principal/shiptrack"), "User.Read offline_access Mail.Read")
     tenant.delegated(guid("principal/acme-portal"), "User.Read", principal=guid("user/devika"))
@@ -195,10 +210,12 @@ def _sign_ins(tenant: SandboxTenant, now: datetime) -> None:
         ("acme-backup", 0.6), ("acme-pipeline", 0.3), ("acme-portal", 0.2), ("acme-runner", 0.4), ("brightpath-analytics", 9),
         ("brightpath-loader", 2), ("corvid-provisioning", 3), ("corvid-builder", 1), ("corvid-insight", 203), ("corvid-mailer", 5),
         ("shiptrack", 4), ("payroll-sync", 0.8), ("timesheets", 1), ("func-orders-prod", 0.1), ("calc", 11),
+        ("countersign", 1),
     ):  # fmt: skip
         tenant.signed_in(guid(f"app/{app}"), ago(days))
     for app, number, days in (
         ("acme-backup", 1, 0.6), ("brightpath-loader", 1, 2), ("corvid-provisioning", 2, 3), ("payroll-sync", 2, 130), ("calc", 1, 11),
+        ("countersign", 1, 1),
     ):  # fmt: skip
         _used(tenant, app, guid(f"secret/{app}/{number}"), ago(days), "clientSecret")
     _used(tenant, "payroll-sync", guid("certificate/payroll-sync/Verify"), ago(0.8), "certificate")

@@ -82,6 +82,9 @@ def _shop(project: Project, now: datetime) -> None:
         description="owner=maria; purpose=deploys the shop; partner=acme",
     )  # fmt: skip
     _key(now, deploy, 1, age=20, life=90, used=3)
+    # Those before it, switched off on the day that the next one came.
+    _key(now, deploy, 2, age=100, life=90, used=21, disabled=True)
+    _key(now, deploy, 3, age=175, life=90, used=101, disabled=True)
     project.bind("roles/run.developer", f"serviceAccount:{deploy.email}", f"serviceAccount:{email('runner', ACME_PROJECT)}")
     loader = _account(now, project, "brightpath-loader", age=800, used=4, display_name="Brightpath loader")
     _key(now, loader, 1, age=80, life=365, used=4)

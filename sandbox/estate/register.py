@@ -1,6 +1,7 @@
 """Writes Northwind's register and its `countersign.yaml`: who is accountable for which partner's access, and what was agreed.
 
-Two rules of the register check are broken on purpose: the owner of `corvid-etl` has left, and `corvid-support` never expires.
+Four rules of the register check are broken on purpose: the owner of `corvid-etl` has left, and nobody says what it is for;
+`corvid-support` never expires; an exception has run out, and nobody ended it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sandbox.estate import controls
 from sandbox.estate.gcp import NUMBERS
 from sandbox.estate.places import (
     ACME_ACCOUNT,
@@ -30,10 +32,10 @@ from sandbox.estate.places import (
     LEGACY,
     ORGANIZATION,
     PROD,
+    PROJECT,
     SUBSIDIARY_PROJECT,
     SUBSIDIARY_TENANT,
     TENANT,
-    guid,
 )  # fmt: skip
 from sandbox.estate.workloads import WORKLOADS
 
@@ -49,24 +51,6 @@ GRAPH_CA = "clouds/graph-ca.pem"
 CONTRACT_OVER_DAYS = 40
 """So long ago the contract with brightpath ended."""
 
-OBJECTIVES = {
-    "named-owner": "Every machine identity and every partner's identity has a person of ours who answers for it.",
-    "owner-live": "The people who answer for access still work here.",
-    "workload-registered": "Every partner identity belongs to a use that we know and agreed to.",
-    "expiry-declared": "Every agreed use ends on a day, no later than its contract.",
-    "rotation-age": "Machine credentials are replaced before they are old enough to matter.",
-    "credential-expiry": "Credentials that can expire do.",
-    "expired-but-enabled": "What has expired is switched off, too.",
-    "overlap-too-long": "A rotation is finished: the old credential goes within a week.",
-    "inactive": "Access that nobody uses is taken away.",
-    "contract-ended": "Access ends with the contract.",
-    "unconditioned-trust": "Nobody from outside may act as a role of ours without a condition.",
-    "unknown-third-party": "Everybody we trust from outside is somebody we know.",
-    "human-mfa": "People log in with a second factor.",
-    "over-privileged": "Neither machines nor partners are administrators.",
-    "source-unobserved": "Every place that should be read is read, every night.",
-}
-
 
 def write(folder: Path, now: datetime, clouds: Clouds, *, caller_account: str) -> None:
     """Write `countersign.yaml`, with the addresses of the clouds, and `register/` into `folder`; dates are relative to `now` (UTC)."""
@@ -76,12 +60,15 @@ def write(folder: Path, now: datetime, clouds: Clouds, *, caller_account: str) -
     _file(register / "customer.yaml", _customer(caller_account))
     for partner in _partners(today):
         _file(register / "partners" / f"{partner['partner']['id']}.yaml", partner)
-    for control, objective in OBJECTIVES.items():
-        _file(register / "controls" / f"{control}.yaml", _control(control, objective))
+    for control in controls.controls():
+        _file(register / "controls" / f"{control['control']}.yaml", control)
     ends, next_review = _ends(today), today + timedelta(days=300)
     for workload in WORKLOADS:
-        _file(register / "workloads" / f"{workload.name}.yaml", workload.entry(ends.get(workload.partner or "", next_review)))
-    _file(register / "exceptions" / "EX-0001.yaml", _exception(today))
+        _file(register / "workloads" / f"{workload.name}.yaml", workload.entry(today, ends.get(workload.partner or "", next_review)))
+    for exception in controls.exceptions(today):
+        _file(register / "exceptions" / f"{exception['exception']}.yaml", exception)
+    for incident in controls.incidents(now):
+        _file(register / "incidents" / f"{incident['incident']}.yaml", incident)
 
 
 class _Plain(yaml.SafeDumper):
@@ -149,15 +136,22 @@ def _customer(caller_account: str) -> Entry:
             "human": {"max_idle": "P90D", "mfa": "required", "review_every": "P180D"},
             "machine": {
                 "max_idle": "P45D",
+                "review_every": "P365D",
                 "rotate_within": {
                     "aws_access_key": "P90D", "aws_secret": "P90D", "aws_service_credential": "P90D", "aws_signing_certificate": "P365D",
                     "aws_ssh_key": "P365D", "entra_secret": "P180D", "entra_certificate": "P365D",
                     "gcp_key": "P90D", "gcp_api_key": "P365D", "vault_secret_id": "P30D",
                 },
                 "max_ttl": "PT12H",
+                "max_lifetime": {"entra_secret": "P365D", "gcp_key": "P365D"},
                 "overlap": "P7D",
             },
+            "environments": {
+                "production": {"scopes": [f"aws:{PROD}", f"gcp:{PROJECT}"], "machine": {"rotate_within": {"aws_access_key": "P60D"}}},
+            },
         },
+        "drills": {"remediation": "P90D", "exception": "P180D"},
+        "exceptions": {"max_span": "P90D", "max_renewals": 1},
     }  # fmt: skip
 
 
@@ -170,7 +164,7 @@ def _ends(today: date) -> dict[str, date]:
 
 
 def _partners(today: date) -> tuple[Entry, ...]:
-    def partner(name: str, title: str, reference: str, age: int, footprint: Entry) -> Entry:
+    def partner(name: str, title: str, reference: str, age: int, footprint: Entry, **more: Entry) -> Entry:
         return {
             "partner": {"id": name, "name": title},
             "contract": {
@@ -188,6 +182,7 @@ def _partners(today: date) -> tuple[Entry, ...]:
                 "name_patterns": [f"{name}-*", f"{name} *", f"CN={name}-*"],
                 "tags": {"partner": name},
             },
+            **more,
         }
 
     return (
@@ -208,34 +203,6 @@ def _partners(today: date) -> tuple[Entry, ...]:
                 "aws_accounts": [CORVID_ACCOUNT], "entra_tenants": [CORVID_TENANT], "gcp_projects": [CORVID_PROJECT],
                 "oidc_issuers": [CORVID_ISSUER],
             },
+            policies={"machine": {"rotate_within": {"aws_access_key": "P45D"}}},
         ),
     )  # fmt: skip
-
-
-def _control(control: str, objective: str) -> Entry:
-    done = {"R": "devika", "A": "maria", "C": ["sam"], "I": ["soc"]}
-    by_partner = {"R": "acme", "A": "maria", "C": ["devika"], "I": ["soc"]}
-    return {
-        "control": control,
-        "objective": objective,
-        "owners": {"business": "maria", "technical": "devika", "operational": "acme/pavel"},
-        "answers": {"approves": "maria", "implements": "acme", "monitors": "devika", "revokes": "devika"},
-        "raci": {"provision": by_partner, "rotate": dict(by_partner), "review": done, "revoke": dict(done)},
-        "fallback": "devika",
-        "slas": {"detect": "PT24H", "escalate": "PT4H", "rotate": "P7D", "revoke": "PT1H"},
-        "evidence": ["approvals", "last drill"],
-    }
-
-
-def _exception(today: date) -> Entry:
-    return {
-        "exception": "EX-0001",
-        "control": "rotation-age",
-        "subject": f"azure:{TENANT}:client-secret/{guid('secret/payroll-sync/2')}",
-        "reason": "The payroll provider takes a new secret only in its change window.",
-        "compensating_control": f"Sign-in of app {guid('app/payroll-sync')} is limited to the payroll network.",
-        "exit_criteria": "The secret is replaced by the certificate in the next change window.",
-        "requested_by": "devika",
-        "approved_by": "maria",
-        "expires": today + timedelta(days=21),
-    }

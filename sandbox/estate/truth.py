@@ -1,4 +1,4 @@
-"""What the estate is built to show: every control held by somebody and broken by somebody."""
+"""What the estate is built to show: every control of identities, credentials and scopes held by somebody and broken by somebody."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from sandbox.estate.places import (
     ANALYTICS,
     BRIGHTPATH_PROJECT,
     CORVID_TENANT,
+    DATA,
     HOSTILE_FORMULA,
     HOSTILE_HTML,
     HOSTILE_SUM,
     LAB,
+    PROD,
+    PROJECT,
     SUBSIDIARY_PROJECT,
+    TENANT,
 )  # fmt: skip
 
 Intended = tuple[str, str, Literal["held", "broken"]]
@@ -62,6 +66,21 @@ _HELD = {
         _API,
     ),
     "source-unobserved": ("entra", "vault", "exports"),
+    "attribution-conflict": ("acme-backup", "acme-operations", "Acme Operations Portal", "acme-oncall", _DEPLOY),
+    "derived-identity": ("Acme Pipeline",),
+    "replicated-access": ("corvid-support", "acme-operations", "Acme Operations Portal", "acme-oncall", _DEPLOY),
+    "purpose-declared": ("acme-backup", "corvid-support", "brightpath-etl", "Payroll Sync", "acme-oncall", _DEPLOY),
+    "rotation-repeatable": (_DEPLOY,),
+    "lifetime-too-long": ("acme-backup", "Acme Backup Console", "Payroll Sync", "orders-ci", _DEPLOY),
+    "static-where-federation": ("Acme Pipeline", "Corvid Builder", "id-acme-runner"),
+    "used-after-end": ("legacy-ftp", "lena@brightpath.example", "brightpath-loader"),
+    "workload-expired": ("acme-backup", "Payroll Sync", "corvid-legacy-sync", "acme-oncall", _DEPLOY),
+    "incident-open": ("corvid-support",),
+    "review-overdue": ("acme-backup", "acme-pavel", "ines@acme.example", "Acme Pipeline", "acme-oncall", "orders-ci", _DEPLOY),
+    "machine-console": ("acme-backup", "Acme Pipeline", "orders-ci", _DEPLOY),
+    "human-unattended": ("maria.keller", "acme-pavel", "intern.kay", "<root_account>"),
+    "sole-administrator": (DATA, TENANT, PROJECT, "vault"),
+    "own-identities": ("CountersignInventory", "Countersign Reader"),
 }  # fmt: skip
 
 _BROKEN = {
@@ -84,8 +103,8 @@ _BROKEN = {
     "expired-but-enabled": ("Corvid Provisioning", "Timesheets", _ETL, "legacy-ftp", "old-shop.northwind.example"),
     "overlap-too-long": ("corvid-legacy-sync", _ETL),
     "inactive": (
-        "corvid-report", "corvid-admin", "legacy-ftp", "corvid-lab", "CN=corvid-batch-07", "Corvid Insight", "lena@brightpath.example",
-        "Payroll Sync", _POC, _SYNC, _FORECAST,
+        "corvid-report", "corvid-jlarsen", "corvid-admin", "legacy-ftp", "corvid-lab", "CN=corvid-batch-07", "Corvid Insight",
+        "lena@brightpath.example", "Payroll Sync", _POC, _SYNC, _FORECAST,
     ),
     "contract-ended": (
         "brightpath-etl", "brightpath-reader", "brightpath-loader", "Brightpath Loader", "Brightpath Analytics", "lena@brightpath.example",
@@ -102,6 +121,29 @@ _BROKEN = {
         "Corvid Managed Cloud", "j.larsen@corvid.example", CORVID_AGENTS, "admins@corvid.example", COMPUTE, _ETL, _SYNC,
     ),
     "source-unobserved": ("aws", "gcp"),
+    "attribution-conflict": ("acme-pipeline",),
+    "derived-identity": ("nightly-export", "report-mailer", "Corvid Builder", "Corvid Insight"),
+    "replicated-access": ("corvid-monitor",),
+    "purpose-declared": ("corvid-legacy-sync", _ETL),
+    "rotation-repeatable": ("corvid/sftp",),
+    "lifetime-too-long": ("Corvid Provisioning", "Corvid Import Nordic", _ETL, _SYNC, _STOCK, "token-countersign-reader"),
+    "static-where-federation": (
+        "corvid-deploy", "acme-backup", "Acme Backup Console", "Countersign Reader", "orders-ci", "corvid-batch", _DEPLOY, _ETL,
+    ),
+    "used-after-end": (
+        "brightpath-etl", "brightpath-reader", "Brightpath Analytics", "Brightpath Loader", email("brightpath-loader"),
+    ),
+    "workload-expired": (
+        "brightpath-etl", "brightpath-reader", "brightpath-loader", "Brightpath Loader", "lena@brightpath.example", _FORECAST, _TRAINER,
+    ),
+    "incident-open": (
+        "brightpath-etl", "brightpath-reader", "brightpath-loader", "Brightpath Loader", "lena@brightpath.example", _FORECAST, _TRAINER,
+    ),
+    "review-overdue": ("corvid-support", "corvid-legacy-sync", "lena@brightpath.example", "Payroll Sync", "Timesheets", _ETL, _FORECAST),
+    "machine-console": ("corvid-nightly",),
+    "human-unattended": ("corvid-jlarsen",),
+    "sole-administrator": (PROD,),
+    "own-identities": ("token-countersign-reader",),
 }  # fmt: skip
 
 TRUTH: tuple[Intended, ...] = (

@@ -36,12 +36,16 @@ class Work:
     """None: Northwind's own."""
     owner: str
     backup_owner: str | None = "devika"
-    purpose: str
+    purpose: str | None
     ends_before_contract_days: int | None
     """How long before the contract (or our own next review) it ends; None: no expiry is written down."""
     identities: tuple[str, ...]
+    policies: dict[str, Any] | None = None
+    """Limits of its own."""
+    reviewed_days_ago: int | None = None
+    """When its owner last looked at it; None: nobody has."""
 
-    def entry(self, contract_ends: date) -> dict[str, Any]:
+    def entry(self, today: date, contract_ends: date) -> dict[str, Any]:
         """Write it as the register does."""
         entry: dict[str, Any] = {"workload": self.name}
         if self.partner is not None:
@@ -49,9 +53,15 @@ class Work:
         entry["owner"] = self.owner
         if self.backup_owner is not None:
             entry["backup_owner"] = self.backup_owner
-        entry |= {"purpose": self.purpose, "environment": "production"}
+        if self.purpose is not None:
+            entry["purpose"] = self.purpose
+        entry["environment"] = "production"
         if self.ends_before_contract_days is not None:
             entry["expires"] = contract_ends - timedelta(days=self.ends_before_contract_days)
+        if self.policies is not None:
+            entry["policies"] = self.policies
+        if self.reviewed_days_ago is not None:
+            entry["reviews"] = [{"by": self.owner, "on": today - timedelta(days=self.reviewed_days_ago)}]
         return entry | {"identities": list(self.identities)}
 
 
@@ -78,6 +88,7 @@ WORKLOADS = (
         purpose="Nightly backup of the order database",
         ends_before_contract_days=30,
         identities=(f"aws:{PROD}:user/acme-backup", "vault:vault:approle/acme-backup", *_app("acme-backup"), NORDIC_BACKUP),
+        reviewed_days_ago=60,
     ),
     Work(
         name="acme-operations",
@@ -108,11 +119,13 @@ WORKLOADS = (
             "vault:vault:entity/acme-oncall",
             "vault:vault:auth-role/jwt/acme-pipeline",
         ),
+        reviewed_days_ago=100,
     ),
     Work(
         name="brightpath-analytics",
         partner="brightpath",
         owner="devika",
+        backup_owner="sam",
         purpose="Sales forecasts from the order history",
         ends_before_contract_days=0,
         identities=(
@@ -133,9 +146,10 @@ WORKLOADS = (
         partner="corvid",
         owner="tom",
         backup_owner=None,
-        purpose="Moves orders into the warehouse",
+        purpose=None,
         ends_before_contract_days=0,
         identities=(f"aws:{DATA}:user/corvid-legacy-sync", _account("corvid-etl")),
+        policies={"machine": {"rotate_within": {"aws_access_key": "P30D"}}},
     ),
     Work(
         name="corvid-support",
@@ -162,6 +176,7 @@ WORKLOADS = (
             _account("web", SUBSIDIARY_PROJECT),
             "vault:vault:approle/orders-ci",
         ),
+        reviewed_days_ago=200,
     ),
     Work(
         name="office",
@@ -170,6 +185,7 @@ WORKLOADS = (
         purpose="Payroll and time sheets",
         ends_before_contract_days=0,
         identities=(*_app("payroll-sync"), *_app("timesheets")),
+        reviewed_days_ago=420,
     ),
     Work(
         name="countersign",
@@ -177,7 +193,8 @@ WORKLOADS = (
         owner="maria",
         purpose="Reads what partners do here, every night",
         ends_before_contract_days=0,
-        identities=("aws:*:role/CountersignInventory", f"aws:{CALLER_ACCOUNT}:user/{CALLER_USER}"),
+        identities=("aws:*:role/CountersignInventory", f"aws:{CALLER_ACCOUNT}:user/{CALLER_USER}", *_app("countersign")),
+        reviewed_days_ago=30,
     ),
 )
 """By name. What nobody registered is in none of them: that is what the estate is for."""

@@ -115,6 +115,7 @@ def test_a_key_is_whose_allowed_signers_says_it_is(case: tuple[str, str | None])
         KEY.line("maria", 'valid-before="20270101",valid-before="20280101"'), KEY.line('"maria'), KEY.line("maria,"), KEY.line("m*"),
         KEY.line("maria", "cert-authority"), Key("nistp256").line("maria").replace("nistp256", "nistp384"),
     ],
+    ids=range(14),  # keys are made anew each time, and a test's name must not change
 )  # fmt: skip
 def test_a_line_that_cannot_be_used_is_told_with_its_place(line: str) -> None:
     (ours, theirs) = read(f"\n{line.rstrip()}\n{KEY.line('dev')}", "UTC", NAMESPACE)
