@@ -1,6 +1,7 @@
 """Where the provider offers a federated or short-lived way to log in, no lasting secret is kept.
 
-Short-lived is what ends within twelve hours, or sooner where the track's `max_ttl` is shorter; what federation itself uses holds.
+It is judged where policy sets a `max_ttl` for the track: that is how a customer says that it lives on short-lived credentials. Short-lived
+is what ends within twelve hours, or sooner where `max_ttl` is shorter; what federation itself uses holds.
 Passwords, API keys and stored secrets are not judged: nothing takes their place.
 """
 

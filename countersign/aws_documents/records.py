@@ -24,7 +24,7 @@ OWNER_TAGS = ("nhi:owner", "owner", "owned-by", "ownedby")
 PURPOSE_TAGS = ("nhi:purpose", "purpose")
 """Tag keys (any case) that state a purpose, best first."""
 TRACK_TAGS = ("nhi:track", "track")
-"""Tag keys (any case) that say who uses a user, `human` or `machine` (any case), best first; any other value says nothing."""
+"""Tag keys (any case) that may say of a user that it is a `machine` (any case), best first; any other value says nothing."""
 
 KeyLookup = Callable[[Identity, tuple[ReportKey, ...]], Sequence[ListedKey] | None]
 """Lists a user's keys by id; None: not listed, so the report has to do."""
@@ -97,9 +97,9 @@ def identities_of(pages: Iterable[Mapping[str, object]], reading: Reading, keys:
 def user_of(detail: Mapping[str, object], row: ReportRow | None, reading: Reading) -> Identity:
     """Turn a UserDetail and its row of the report into an identity; raises ValueError without a UserId.
 
-    A user with a password is a person's and one without is a program's, unless a tag of TRACK_TAGS says otherwise. A tag moves a finding to
-    the other track, and ends none of a password's: a `machine` that has one is out of human-mfa and fails machine-console, with MFA or
-    without. A `human` without one is judged by human-unattended and, where it is no partner's, no more by named-owner and over-privileged.
+    A user with a password is a person's and one without is a program's, unless a tag of TRACK_TAGS says `machine`. That ends no finding of
+    a password's: such a user is out of human-mfa and fails machine-console, with MFA or without. No tag makes a program a person's:
+    whoever may tag would take it out of named-owner and over-privileged.
     """
     unknown = dict(_NO_CREATOR)
     if row is None:
@@ -288,9 +288,9 @@ def _aliases(detail: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _track(tags: Mapping[str, str], console: bool | None) -> Track | None:  # noqa: FBT001 -- what the report says, as it says it
-    said: dict[str, Track] = {"human": "human", "machine": "machine"}
-    guess: Track | None = None if console is None else "human" if console else "machine"
-    return said.get((_claim(tags, TRACK_TAGS) or "").casefold(), guess)
+    if (_claim(tags, TRACK_TAGS) or "").casefold() == "machine":
+        return "machine"
+    return None if console is None else "human" if console else "machine"
 
 
 def _claim(tags: Mapping[str, str], names: tuple[str, ...]) -> str | None:

@@ -95,8 +95,9 @@ CREATE TEMP VIEW judged AS
 SELECT f.*, epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us,
        p.contract_ends_at, p.contract_ends_on, w.expires_at AS workload_expires_at, w.expires_on AS workload_expires_on,
        greatest(made_in_window - CASE WHEN first_made_at > window_at THEN 1 ELSE 0 END, 0) AS rotations,    -- the first of all followed none
-       -- the earliest end of its access that is over
-       least(CASE WHEN p.contract_ends_at <= as_of THEN p.contract_ends_at END, CASE WHEN w.expires_at <= as_of THEN w.expires_at END, off_at) AS access_ended_at,
+       -- the earliest end of its access that is over; of what is first seen off tonight, nobody can have used it since
+       least(CASE WHEN p.contract_ends_at <= as_of THEN p.contract_ends_at END, CASE WHEN w.expires_at <= as_of THEN w.expires_at END,
+             CASE WHEN off_at < as_of THEN off_at END) AS access_ended_at,
        CASE WHEN used_by_day THEN date_trunc('day', last_used_at) ELSE last_used_at END AS used_from_at,
        -- short-lived: no longer than half a day, and than the policy lets a token live
        least(coalesce(max_ttl_us, 43200000000), 43200000000) AS short_us
@@ -156,9 +157,10 @@ SELECT h.uid AS subject, 'credential' AS subject_kind, h.kind, h.provider, h.sco
        CASE WHEN h.life_us = 315360000000000000 AND (NOT h.is_leased OR h.ttl_us = h.life_us) THEN 'never expires'
             WHEN h.is_leased AND (h.life_us <= h.lifetime_us OR h.lifetime_us IS NULL) THEN 'lives ' || round(h.ttl_us / 3600e6, 1) || ' hours'
             WHEN h.life_us > 172800000000 THEN 'lives ' || h.life_us // 86400000000 || ' days' ELSE 'lives ' || round(h.life_us / 3600e6, 1) || ' hours' END AS lifetime,
-       -- what may be federated: the very credentials that federation uses hold
-       h.live AND NOT h.ended AND CASE WHEN h.is_lasting IS NULL THEN FALSE WHEN NOT h.is_lasting THEN TRUE
-                                       WHEN h.track IS NULL THEN NULL ELSE h.track IN ('human', 'machine') END AS may_federate,
+       -- what may be federated, where policy wants a track to live on what is short-lived: the very credentials that federation uses hold
+       h.live AND NOT h.ended AND CASE WHEN h.ttl_open THEN NULL ELSE h.max_ttl_us IS NOT NULL END
+           AND CASE WHEN h.is_lasting IS NULL THEN FALSE WHEN NOT h.is_lasting THEN TRUE
+                    WHEN h.track IS NULL THEN NULL ELSE h.track IN ('human', 'machine') END AS may_federate,
        CASE WHEN NOT h.is_lasting THEN FALSE
             WHEN h.ttl_us <= h.short_us OR h.life_us <= h.short_us THEN FALSE
             WHEN h.ttl_us > h.short_us AND h.life_us > h.short_us THEN TRUE END AS is_static,

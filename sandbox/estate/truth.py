@@ -73,7 +73,7 @@ _HELD = {
     "rotation-repeatable": (_DEPLOY,),
     "lifetime-too-long": ("acme-backup", "Acme Backup Console", "Payroll Sync", "orders-ci", _DEPLOY),
     "static-where-federation": ("Acme Pipeline", "Corvid Builder", "id-acme-runner"),
-    "used-after-end": ("legacy-ftp", "lena@brightpath.example", "brightpath-loader"),
+    "used-after-end": ("lena@brightpath.example", "brightpath-loader"),
     "workload-expired": ("acme-backup", "Payroll Sync", "corvid-legacy-sync", "acme-oncall", _DEPLOY),
     "incident-open": ("corvid-support",),
     "review-overdue": ("acme-backup", "acme-pavel", "ines@acme.example", "Acme Pipeline", "acme-oncall", "orders-ci", _DEPLOY),

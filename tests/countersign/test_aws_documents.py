@@ -104,9 +104,9 @@ def test_a_policy_on_a_later_page_still_decides() -> None:
     ("tags", "password", "track"),
     [
         ({}, "true", "human"), ({}, "false", "machine"), ({}, "", None),
-        ({"track": "machine"}, "true", "machine"), ({"Track": " Human "}, "false", "human"), ({"nhi:track": "machine"}, "", "machine"),
-        ({"nhi:track": "human", "track": "machine"}, "false", "human"),
-        ({"track": "delegation"}, "true", "human"), ({"track": ""}, "false", "machine"), ({"track": "robot"}, "", None),
+        ({"track": "machine"}, "true", "machine"), ({"Track": " Machine "}, "true", "machine"), ({"track": "human"}, "false", "machine"), ({"nhi:track": "machine"}, "", "machine"),
+        ({"nhi:track": "human", "track": "machine"}, "true", "human"),
+        ({"track": "delegation"}, "true", "human"), ({"track": ""}, "false", "machine"), ({"track": "robot"}, "", None), ({"track": "human"}, "", None),
     ],
 )  # fmt: skip
 def test_a_tag_says_who_uses_a_user_and_a_password_only_lets_guess(tags: dict[str, str], password: str, track: str | None) -> None:

@@ -142,7 +142,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     environments = {f"e{number}": EnvironmentPolicies(machine=Policy(max_ttl=ttl)) for number, (ttl, *_) in enumerate(TTLS)}
     # a service principal's name proves nothing
     records = [replace(one, kind="user") if isinstance(one, Identity) and one.name.startswith("of") else one for one in records]
-    held = register(policies=Policies(human=Policy(), machine=POLICY, environments=environments), workloads=workloads)
+    held = register(policies=Policies(human=Policy(max_ttl=12 * HOUR), machine=POLICY, environments=environments), workloads=workloads)
     found = judge_facts(tmp_path_factory.mktemp("cases"), records, held, Scope("x", "azure", "here"))
     return {row["subject"].partition("/")[2]: row for row in found if row["subject_kind"] == "credential"}
 
@@ -161,6 +161,15 @@ def test_what_could_be_federated_is_not_kept_as_a_lasting_secret(rows: dict[str,
     row = rows[f"last{number}"]
     assert expected == verdict(row, "static-where-federation")
     assert row["instead"] or expected is not False
+
+
+def test_lasting_secrets_are_judged_where_policy_wants_short_lived_ones(tmp_path: Path) -> None:
+    said = {}
+    for ttl in (None, 12 * HOUR):
+        held = register(policies=Policies(human=Policy(), machine=Policy(max_ttl=ttl)))
+        (row,) = [one for one in judge_facts(tmp_path / str(ttl), [user(), key()], held) if one["subject_kind"] == "credential"]
+        said[ttl] = verdict(row, "static-where-federation")
+    assert {None: "outside", 12 * HOUR: False} == said
 
 
 @pytest.mark.parametrize("number", range(len(TTLS)))
@@ -330,7 +339,7 @@ def test_the_judge_agrees_and_names_the_limit_and_whose_it_is(tmp_path: Path) ->
         partners={
             "acme": Partner(
                 id="acme", name="Acme", contract=Contract(reference="C-1", starts=date(2025, 1, 1), ends=OVER), footprint=Footprint(name_patterns=("acme-*",)),
-                policies=Overrides(machine=Policy(rotate_within={"aws_access_key": 30 * DAY}, max_lifetime={"aws_access_key": 60 * DAY}, max_idle=5 * DAY)),
+                policies=Overrides(machine=Policy(rotate_within={"aws_access_key": 30 * DAY}, max_lifetime={"aws_access_key": 60 * DAY}, max_idle=5 * DAY, max_ttl=12 * HOUR)),
             )
         }
     )  # fmt: skip

@@ -92,7 +92,7 @@ CLASSES: dict[str, Callable[[Case], bool]] = {
     "limit-reached": lambda c: c.by_use and c.pair == ("fail", "pass") and c.not_used_for == c.rule.limit and not c.changed_since,
     "grace": lambda c: c.by_use and c.pair == ("fail", "pass") and not c.changed_since
     and c.not_used_for is not None and c.rule.limit < c.not_used_for <= c.rule.limit + GRACE,
-    "report-age": lambda c: c.by_use and c.we == "unknown" and c.perhaps_used_since and not c.unread and _decides(c),
+    "report-age": lambda c: c.by_use and c.we == "unknown" and c.perhaps_used_since and not c.unread and _decides(c) and not _is_not_said(c),
     "ahead-of-the-clock": lambda c: c.by_use and c.pair == ("fail", "pass") and c.not_used_for is not None and c.not_used_for < 0 * DAY,
     # use
     "never-used-passes": lambda c: c.by_use and c.they != "fail" and c.we == "fail" and not c.unread
@@ -202,7 +202,9 @@ def _is_not_said(case: Case) -> bool:
         return case.cells["mfa_active"] not in ("true", "false")
     if not case.by_use:
         return any(held.kind == "key" and held.live and held.made is None for held in held_by(case.cells))
-    return case.held is None or case.held.live is None or case.held.since() is None
+    held = case.held
+    # nobody says when a root's password was set: it may have been after its last use
+    return held is None or held.live is None or held.since() is None or (held.kind == "password" and held.made is None)
 
 
 def _first(order: tuple[Verdict, ...], said: Iterable[Verdict]) -> Verdict:
