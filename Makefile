@@ -35,7 +35,7 @@ demo: $(READY) ## Start the sandbox clouds, run one night on them, say what to l
 	@$(BIN)/countersign demo $(DEMO)
 
 test: $(CONTRACTS) ## Run every test that needs nothing beyond what pip brings
-	@$(BIN)/python -m pytest tests $(TEST)
+	@$(BIN)/python -m pytest $(or $(TEST),tests -n 2 --dist loadfile)
 
 test-system: $(CONTRACTS) ## Run the tests that need Debian's packages (chromium, openssl, postgresql)
 	@$(BIN)/python -m pytest tests/system $(TEST)

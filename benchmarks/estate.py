@@ -119,8 +119,9 @@ def expected(count: int) -> Counter[str]:
     for fault in _FAULT.values():
         for control in _BREAKS[fault]:
             found[control] += count // 100
-    loose = sum(role.partner_trust and not role.external_id for role in roles(0, count))
-    return found + Counter({"unconditioned-trust": loose})
+    trusted = [role for role in roles(0, count) if role.partner_trust]
+    # each is registered as the customer's own, or as another partner's than whom it trusts
+    return found + Counter({"unconditioned-trust": sum(not role.external_id for role in trusted), "attribution-conflict": len(trusted)})
 
 
 def worth_a_call(count: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks.estate import PARTNER_ACCOUNT, PARTNER_WORKLOADS, WORKLOADS
+from benchmarks.estate import AS_OF, PARTNER_ACCOUNT, PARTNER_WORKLOADS, WORKLOADS
 from countersign import scaffold
 
 CUSTOMER = "bench"
@@ -35,7 +35,8 @@ def write(folder: Path, *, endpoint: str | None, accounts: int = 0) -> None:
         account = PARTNER_ACCOUNT if number == 0 else f"{222200000000 + number}"
         (folder / "register" / "partners" / f"p{number:02d}.yaml").write_text(
             f"partner: {{id: p{number:02d}, name: Partner {number}}}\n"
-            f"contract: {{reference: C-{number}, starts: 2025-01-01, ends: 2027-12-31}}\n"
+            f"contract: {{reference: C-{number}, starts: 2025-01-01, ends: 2027-12-31, evidence_retention: P7Y, notify_within: PT24H, "
+            "direct_evidence_access: true}\n"
             f'footprint: {{aws_accounts: ["{account}"], email_domains: [p{number:02d}.example], '
             f'name_patterns: ["p{number:02d}-*"], tags: {{partner: p{number:02d}}}}}\n',
             encoding="utf-8",
@@ -44,7 +45,8 @@ def write(folder: Path, *, endpoint: str | None, accounts: int = 0) -> None:
         partner = f"partner: p{number % PARTNERS:02d}\n" if number < PARTNER_WORKLOADS else ""
         (folder / "register" / "workloads" / f"w{number:02d}.yaml").write_text(
             f"workload: w{number:02d}\n{partner}owner: business-owner\nbackup_owner: technical-owner\npurpose: benchmark\n"
-            f'expires: 2027-06-30\nidentities: ["aws:*:user/w{number:02d}-*", "aws:*:role/w{number:02d}-*"]\n',
+            f"expires: 2027-06-30\nreviews: [{{by: business-owner, on: {AS_OF:%Y-%m-%d}}}]\n"
+            f'identities: ["aws:*:user/w{number:02d}-*", "aws:*:role/w{number:02d}-*"]\n',
             encoding="utf-8",
         )
 
