@@ -19,10 +19,17 @@ def needs_id(register: Register, as_of: datetime) -> Callable[[KeyRow], bool]:
     The answer errs to yes: it knows neither the identity's track nor whether the key is the newer of two, so it takes
     the strictest limit of all policies. A finding names a key by its id, so no key that may fail goes without.
     """
-    policies = (register.policies.human, register.policies.machine)
+    levels = (
+        *register.policies.environments.values(),
+        *(p.policies for p in register.partners.values()),
+        *(w.policies for w in register.workloads.values()),
+    )
+    stated = (policy for level in levels for policy in (level.human, level.machine) if policy is not None)
+    policies = (register.policies.human, register.policies.machine, *stated)
     rotate = min((limit for p in policies if (limit := p.rotate_within.get("aws_access_key")) is not None), default=None)
     idle = min((p.max_idle for p in policies if p.max_idle is not None), default=None)
-    expires = any("aws_access_key" in (p.expiry_required or ()) for p in policies)
+    # No access key ends by itself: where one must, or where short-lived credentials are wanted, any may fail.
+    expires = any("aws_access_key" in (*(p.expiry_required or ()), *p.max_lifetime) or p.max_ttl is not None for p in policies)
     partners = (w for w in register.workloads.values() if w.partner is not None)
     names = {pattern.split("/", 1)[1] for w in partners for pattern in w.identities if pattern.startswith("aws:")}
     names |= {pattern for partner in register.partners.values() for pattern in partner.footprint.name_patterns}

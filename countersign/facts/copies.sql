@@ -1,5 +1,5 @@
 -- Copies: a partner's principal that holds the same roles in several scopes. Makes `copies`: a row for each identity that is one of several,
--- or could be. A principal is the same where its provider says so: an application by its id, a Google account by its mail address, a guest by
+-- or could be. A principal is the same where its provider says so: an application or another tenant by its id, a Google account by its mail address, a guest by
 -- the address at home; elsewhere names are all there is, so it is the same user, or role for the same trusted account, of the same partner.
 CREATE TEMP TABLE principals AS
 WITH
@@ -15,7 +15,8 @@ named AS (
     SELECT w.uid, w.provider, w.scope, w.kind, w.name, w.partner, w.enabled, w.unknown['trusts'] IS NOT NULL OR w.partner_why IS NOT NULL AS blind,
            w.unknown['grants'] IS NOT NULL AS roles_unread,
            CASE WHEN w.kind = 'service-principal' THEN a.app
-                WHEN (w.provider = 'azure' AND w.kind = 'user') OR (w.provider = 'gcp' AND w.kind IN ('service-account', 'member')) THEN lower(w.name) END AS own_id,
+                WHEN (w.provider = 'azure' AND w.kind = 'user') OR (w.provider = 'gcp' AND w.kind IN ('service-account', 'member')) THEN lower(w.name)
+                WHEN w.provider = 'azure' AND w.kind IN ('partner-tenant', 'foreign-principal') THEN lower(w.native_id) END AS own_id,
            CASE WHEN w.provider = 'aws' AND w.kind IN ('user', 'role') OR w.provider = 'vault' AND w.kind IN ('user', 'entity', 'approle', 'auth-role')
                 THEN w.kind || ' ' || coalesce(d.parties, w.partner, '') || ' ' || w.name END AS by_name
     FROM who w LEFT JOIN doors d USING (uid) LEFT JOIN apps a USING (uid) WHERE w.ours AND w.enabled IS NOT FALSE

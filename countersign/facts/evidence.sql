@@ -27,7 +27,7 @@ like_heads AS (SELECT uid, lower(name) AS name, left(lower(name), n.size) AS hea
 SELECT r.uid, coalesce(w.partner, '') AS partner, 1 AS rank, 'workload ' || r.workload AS how
 FROM registered r JOIN register_workloads w USING (workload)
 UNION ALL                                           -- 2: it trusts the partner's account, tenant or issuer
-SELECT t.identity_uid, f.partner, 2, 'trusts ' || t.party_kind || ' ' || t.party
+SELECT DISTINCT t.identity_uid, f.partner, 2, 'trusts ' || t.party_kind || ' ' || t.party
 FROM trusted t JOIN footprint f ON f.kind = t.party_kind AND f.party_key = t.party_key AND f.partner <> ''
 UNION ALL                                           -- 3: its home is the partner's directory or mail domain
 SELECT i.uid, f.partner, 3, 'mail domain ' || f.value

@@ -33,6 +33,8 @@ SELECT w.uid AS subject, 'identity' AS subject_kind, w.kind, w.provider, w.scope
        coalesce(w.lineage_why, 'who created it is not known: ' || silence.reason) AS lineage_why,
        copied.copy_scopes, copied.copy_count, copied.copy_roles, copied.copies_why,
        CASE WHEN w.workload IS NOT NULL THEN FALSE WHEN copied.copy_count > 1 THEN TRUE
+            -- what Entra's ids show to be in one tenant only is no copy, whatever it holds; names, as AWS has them, show less
+            WHEN copied.uid IS NULL AND w.provider = 'azure' THEN FALSE
             WHEN w.unknown['grants'] IS NULL AND above.why IS NULL AND copied.copies_why IS NULL THEN FALSE END AS is_stray_copy,
        -- life cycle
        w.ours AND w.enabled AND CASE WHEN w.partner_why IS NULL THEN w.contract_ends_at IS NOT NULL END AS under_contract,
@@ -90,6 +92,7 @@ FROM (SELECT who.*, CASE WHEN partner IS NOT NULL THEN TRUE WHEN partner_why IS 
 LEFT JOIN outside o ON o.identity_uid = w.uid
 LEFT JOIN copies copied ON copied.uid = w.uid
 LEFT JOIN silences silence ON silence.record AND w.created_by IS NULL AND silence.reason = w.unknown['created_by']
+     AND NOT (w.provider = 'aws' AND w.native_id = w.scope)     -- the root user comes with its account, and nobody creates it
 LEFT JOIN granted g ON g.identity_uid = w.uid
 LEFT JOIN given_above above ON above.provider = w.provider AND above.scope = w.scope AND w.kind = 'service-account'
 LEFT JOIN register_policies p ON p.policy = w.policy AND p.track = w.track

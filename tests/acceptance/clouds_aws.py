@@ -10,6 +10,7 @@ from clouds_programme import (
     BRIGHTWATER_ACCOUNT,
     BRIGHTWATER_ISSUER,
     EXTERNAL_ID,
+    MADE,
     MANAGEMENT,
     READER,
     REFUSING,
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 def allow(*actions: str, resource: str = "*", effect: str = "Allow") -> Mapping[str, object]:
     """Write a policy of one statement."""
     return {"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": list(actions), "Resource": resource}]}
+
+
+def older_than_the_trail(judged: Mapping[str, object]) -> tuple[str, ...]:
+    """Tell what is unclear of one older than CloudTrail looks back: who created it, unless a workload has it anyhow."""
+    return () if judged.get("ours") else ("derived-identity",)
 
 
 PASS, RUN = allow("iam:PassRole"), allow("lambda:CreateFunction", "lambda:InvokeFunction")
@@ -63,13 +69,17 @@ class Nimbus:
             )
             if number != REFUSING:
                 self.notes.identity(f"aws:{number}:role/{made}", ours=True)
-                self.notes.unclear.add(("inactive", f"aws:{number}:password/{number}"))  # nobody says whether root has a password
+                # nobody says whether root has a password, so neither whether it was ever taken away
+                self.notes.unclear |= {(control, f"aws:{number}:password/{number}") for control in ("inactive", "used-after-end")}
         self.notes.scope("aws", REFUSING, "nimbus")
+        self.notes.unclear.add(("sole-administrator", f"aws:{REFUSING}:account/{REFUSING}"))
         self.aws.account(REFUSING).user("hidden", self.ago(900), policies=("AdministratorAccess",))
         runner = self.aws.account(CALLER_ACCOUNT)
         user = runner.backend.get_user(CALLER_USER)
         self.notes.identity(f"aws:{CALLER_ACCOUNT}:user/{user.id}", ours=True)
+        user.create_date = self.ago(400)
         runner.backdate_key(CALLER_KEY, self.ago(30), last_used=self.ago(0.1))
+        self.notes.unproven(f"aws:{CALLER_ACCOUNT}:access-key/{CALLER_KEY}")
         self._escalation()
         self._credentials()
         self._federation()
@@ -79,12 +89,15 @@ class Nimbus:
     def uid(self, kind: str, native: str, account: SandboxAccount | None = None) -> str:
         return f"aws:{(account or self.alpha).number}:{kind}/{native}"
 
-    def user(self, name: str, *broken: str, keyed: bool = True, **facets: Any) -> str:
+    def user(self, name: str, *broken: str, keyed: bool = True, failing: tuple[str, ...] = (), **facets: Any) -> str:
+        """Make a user, `keyed` with an access key in use that fails `failing`; `facets` are also those of `Notes.identity`."""
         judged = {key: facets.pop(key) for key in ("partner", "by", "ours") if key in facets} or {"ours": True}
-        uid = self.uid("user", self.alpha.user(name, facets.pop("created", self.ago(400)), **facets))
-        self.notes.identity(uid, *broken, **judged)
+        created = facets.pop("created", self.ago(400))
+        uid = self.notes.identity(self.uid("user", self.alpha.user(name, created, **facets)), *broken, **judged)
         if keyed:
-            self.alpha.key(name, self.ago(5), last_used=self.ago(0.2))
+            key = self.notes.credential(self.uid("access-key", self.alpha.key(name, self.ago(5), last_used=self.ago(0.2))), uid, *failing)
+            if created < self.ago(2 * 90):  # who is younger than two periods need not have rotated twice
+                self.notes.unproven(key)
         return uid
 
     def _escalation(self) -> None:
@@ -100,15 +113,15 @@ class Nimbus:
         self.user("e-versions", high, inline={"versions": allow("iam:CreatePolicyVersion")})
 
     def _credentials(self) -> None:
-        alpha, ago, note = self.alpha, self.ago, self.notes.credential
+        alpha, ago, note, repeatable = self.alpha, self.ago, self.notes.credential, ("rotation-repeatable",)
         git = self.user("c-git", keyed=False)
         endless = alpha.service_credential("c-git", ago(20))
-        note(self.uid("service-specific-credential", endless), git, "credential-expiry")
+        note(self.uid("service-specific-credential", endless), git, "credential-expiry", unclear=repeatable)
         ending = self.user("c-bedrock", keyed=False)
         made = alpha.service_credential("c-bedrock", ago(20), service="bedrock.amazonaws.com", expires=ago(-30))
-        note(self.uid("service-specific-credential", made), ending)
+        note(self.uid("service-specific-credential", made), ending, unclear=repeatable)
         ssh = self.user("c-ssh", keyed=False, inline={"git": allow("codecommit:GitPull")})
-        note(self.uid("ssh-key", alpha.ssh_key("c-ssh", ago(300))), ssh, "rotation-age", unclear=("inactive",))
+        note(self.uid("ssh-key", alpha.ssh_key("c-ssh", ago(300))), ssh, "rotation-age", unclear=("inactive", *repeatable))
         signing = self.user("c-signing", keyed=False)
         made = alpha.signing_certificate("c-signing", ago(300), expires=ago(10))
         note(self.uid("signing-certificate", made), signing, "expired-but-enabled", unclear=("inactive",))
@@ -118,11 +131,11 @@ class Nimbus:
         alpha.service_credential("c-off", ago(900), status="Inactive")
         holder = self.uid("account", ALPHA)
         arn = alpha.secret("never-rotated", ago(400), accessed=ago(2))
-        note(self.uid("secret", arn), holder, "rotation-age")
+        note(self.uid("secret", arn), holder, "rotation-age", "rotation-repeatable")  # replaced in place, and not for two periods
         arn = alpha.secret("rotates", ago(400), rotated=ago(10), rotation_days=30, accessed=ago(2))
-        note(self.uid("secret", arn), holder)
+        note(self.uid("secret", arn), holder, unclear=repeatable)
         arn = alpha.secret("forgotten", ago(100), accessed=ago(80))
-        note(self.uid("secret", arn), holder, "inactive")
+        note(self.uid("secret", arn), holder, "inactive", unclear=repeatable)
         alpha.secret("deleted", ago(900), deleted=ago(1))
         alpha.server_certificate("web", ago(100), expires=ago(-200))
         self._anywhere()
@@ -152,7 +165,7 @@ class Nimbus:
 
         def role(name: str, issuer: str, condition: Mapping[str, object] | None, *broken: str, **judged: Any) -> None:
             made = alpha.role(name, trust_issuer(ALPHA, issuer, condition), ago(300), last_used=ago(1))
-            self.notes.identity(self.uid("role", made), *broken, **judged)
+            self.notes.identity(self.uid("role", made), *broken, unclear=older_than_the_trail(judged), **judged)
 
         sub = {"StringEquals": {f"{bright}:sub": "repo:halden/alpha"}}
         role("f-narrow", bright, sub, partner="brightwater", ours=True)
@@ -160,7 +173,8 @@ class Nimbus:
         role("f-open", bright, None, "unconditioned-trust", partner="brightwater", ours=True)
         role("f-nowhere", nowhere, {"StringEquals": {f"{nowhere}:sub": "x"}}, "unknown-third-party", "named-owner")
         maker = f"arn:aws:iam::{ALPHA}:role/f-narrow"
-        uid = self.user("f-made-by-partner", "named-owner", created=ago(20), ours=False)
+        static = ("static-where-federation",)  # Brightwater's machines may live on what ends in twelve hours only
+        uid = self.user("f-made-by-partner", *MADE, created=ago(20), failing=static, partner="brightwater", by="created by f-narrow")
         self.notes.creators[uid] = f"arn:aws:iam::{ALPHA}:role/f-narrow"  # as CloudTrail names it, an alias of the role
         alpha.event(
             "CreateUser",
@@ -193,6 +207,8 @@ class Nimbus:
         )
         self.notes.identity(self.uid("delegation-request", asked), *STRAY, partner="brightwater", by=BRIGHTWATER_ACCOUNT,
                             unclear=("over-privileged",))  # fmt: skip
+        # what is asked for may make Brightwater the one administrator, since nobody else is one
+        self.notes.unclear.add(("sole-administrator", self.uid("account", ALPHA)))
         alpha.delegation_request(STRANGER_ACCOUNT, "Over", ago(90), state="EXPIRED", expires=ago(60))
         alpha.delegation_request(STRANGER_ACCOUNT, "No", ago(90), state="REJECTED", expires=ago(60))
         given = self.aws.billing_transfer(STRANGER_PAYER, ago(200))
@@ -201,7 +217,7 @@ class Nimbus:
     def _roles(self) -> None:
         def role(name: str, policy: Mapping[str, object], *broken: str, **judged: Any) -> None:
             made = self.beta.role(name, policy, self.ago(300), last_used=self.ago(judged.pop("used", 1)))
-            self.notes.identity(self.uid("role", made, self.beta), *broken, **judged)
+            self.notes.identity(self.uid("role", made, self.beta), *broken, unclear=older_than_the_trail(judged), **judged)
 
         bright = {"partner": "brightwater"}
         role("r-partner", trust(BRIGHTWATER_ACCOUNT, external_id="h-1"), **bright, ours=True)

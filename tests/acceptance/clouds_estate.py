@@ -70,6 +70,7 @@ class Halden:
             tenant.readers[CLIENT] = CLIENT_SECRET
             tenant.microsoft_graph()
             tenants.append(Entra(tenant, notes))
+        notes.unclear.add(("own-identities", f"azure:{TENANT}:caller/application {CLIENT}"))  # registered in none of the tenants
         tenants[0].main()
         tenants[1].subsidiary()
         tenants[2].fleet()

@@ -11,6 +11,7 @@ from clouds_programme import (
     DARK,
     ORGANIZATION,
     OWN_ISSUER,
+    PERSON,
     PROJECTS,
     STRANGER_ACCOUNT,
     STRANGER_ISSUER,
@@ -50,6 +51,7 @@ class Google:
         dark.bind("roles/owner", f"serviceAccount:{hidden.email}")
         self.organization.bind("roles/viewer", f"serviceAccount:{hidden.email}")
         self.notes.scope("gcp", DARK, "google")
+        self.notes.unclear.add(("own-identities", f"gcp:{CORE}:caller/anonymous"))  # an emulator asks nobody who they are
         self.cloud.deny(DARK)
 
     def account(
@@ -69,35 +71,47 @@ class Google:
         self.notes.identity(uid, *broken, unclear=unclear, **judged)
         return made
 
-    def key(
-        self, account: Account, name: str, age: float, *broken: str, ends: float | None = 60, seen: float | None = 2, **facets: Any
+    def key(  # noqa: PLR0913 -- a key has that many facets, all but three optional
+        self,
+        account: Account,
+        name: str,
+        age: float,
+        *broken: str,
+        ends: float | None = 60,
+        seen: float | None = 2,
+        current: bool = True,
+        **facets: Any,
     ) -> None:
+        """Give a key; `current`: it is the newest that its account can use, and so is judged for how often it was rotated."""
         project = account.project
         made = project.key(account, name, self.ago(age), None if ends is None else self.ago(-ends), **facets)
         if seen is not None:
             project.used(made, self.ago(seen))
         identity = f"gcp:{project.project_id}:service-account/{account.unique_id}"
-        self.notes.credential(f"gcp:{project.project_id}:service-account-key/{name}", identity, *broken)
+        uid = self.notes.credential(f"gcp:{project.project_id}:service-account-key/{name}", identity, *broken)
+        if current:
+            self.notes.unproven(uid)
 
     def _keys(self, core: Project) -> None:
         self.key(self.account(core, "k-old"), "old", 200, "rotation-age")
         self.key(self.account(core, "k-nine"), "nine", 10, "credential-expiry", ends=None)
         self.key(self.account(core, "k-both"), "both", 95, "rotation-age", "credential-expiry", ends=None)
-        self.key(self.account(core, "k-off"), "off", 400, ends=None, disabled=True)
+        self.key(self.account(core, "k-off"), "off", 400, ends=None, disabled=True, current=False)
         self.key(self.account(core, "k-exposed", "unconditioned-trust"), "exposed", 10, exposed=True)
         self.key(self.account(core, "k-stolen", "unconditioned-trust"), "stolen", 10, compromised=True)
-        self.key(self.account(core, "k-exposed-off"), "exposed-off", 10, exposed=True, disabled=True)
-        self.key(self.account(core, "k-asleep", disabled=True), "asleep", 900, ends=None)
-        self.key(self.account(core, "k-google"), "google", 900, managed="SYSTEM_MANAGED")
+        self.key(self.account(core, "k-exposed-off"), "exposed-off", 10, exposed=True, disabled=True, current=False)
+        self.key(self.account(core, "k-asleep", disabled=True), "asleep", 900, ends=None, current=False)
+        self.key(self.account(core, "k-google"), "google", 900, managed="SYSTEM_MANAGED", current=False)
         self.key(self.account(core, "k-own"), "own", 100, "rotation-age", origin="USER_PROVIDED")
         ended = self.account(core, "k-ended")
-        self.key(ended, "ended", 80, "expired-but-enabled", ends=-3, seen=5)
+        self.key(ended, "ended", 80, "expired-but-enabled", ends=-3, seen=5, current=False)
         two = self.account(core, "k-two")
-        self.key(two, "first", 60, "overlap-too-long")
+        self.key(two, "first", 60, "overlap-too-long", current=False)
         self.key(two, "second", 20)
         self.key(self.account(core, "k-idle"), "idle", 80, "inactive", seen=60)
         project = f"gcp:{CORE}:project/{core.number}"
-        for uid, age, broken, unclear in (("key-old", 500, ("rotation-age",), ("inactive",)), ("key-new", 10, (), ())):
+        silent = ("rotation-repeatable",)  # no API key says which it followed
+        for uid, age, broken, unclear in (("key-old", 500, ("rotation-age",), ("inactive", *silent)), ("key-new", 10, (), silent)):
             core.api_key(uid, uid, self.ago(age), restrictions={"apiTargets": [{"service": "maps.googleapis.com"}]})
             self.notes.credential(f"gcp:{CORE}:api-key/{uid}", project, *broken, unclear=unclear)
 
@@ -125,7 +139,7 @@ class Google:
         self.notes.identity(f"gcp:{project.project_id}:member/{member}", *broken, unclear=unclear, **judged)
 
     def _members(self, data: Project) -> None:
-        human, machine = ("human-mfa", "inactive"), ("inactive",)
+        human, machine = (*PERSON, "inactive"), ("inactive",)
         self.member(data, "roles/owner", "user:pat@brightwater.example", "over-privileged", *STRAY, partner="brightwater",
                     by="brightwater.example", unclear=human)  # fmt: skip
         self.member(data, "roles/viewer", "user:kim@quarry.example", partner="quarry", ours=True, unclear=human)
@@ -140,7 +154,7 @@ class Google:
         )
         self.member(data, "roles/viewer", "group:team@halden.example")
         self.member(data, "roles/viewer", "domain:tessel.example", "unconditioned-trust", "contract-ended", *STRAY, partner="tessel",
-                    by="tessel.example")  # fmt: skip
+                    by="tessel.example", unclear=("used-after-end",))  # fmt: skip
         for number, public in enumerate(("allUsers", "allAuthenticatedUsers")):
             bucket = data.resource(f"//storage.googleapis.com/b{number}", "storage.googleapis.com/Bucket")
             bucket.bind("roles/storage.objectViewer", public)
@@ -182,7 +196,7 @@ class Google:
 
     def _top(self) -> None:
         top = self.organization
-        unclear = ("human-mfa", "inactive")
+        unclear = (*PERSON, "inactive")
         root, audit = "user:root@quarry.example", "user:audit@halden.example"
         top.bind("roles/resourcemanager.organizationAdmin", root)
         top.bind("roles/viewer", audit)

@@ -35,12 +35,17 @@ BRIGHTWATER_ISSUER, STRANGER_ISSUER, OWN_ISSUER = (
 )
 READER, EXTERNAL_ID = "inventory/halden-reader", "halden-7"
 CONTROL_OWNER, WORKLOAD_OWNER = "maud", "finn"
-CONTROLS = (
+OWN_ENTRIES = (
     "contract-ended", "credential-expiry", "expired-but-enabled", "expiry-declared", "human-mfa", "inactive", "named-owner", "over-privileged",
     "overlap-too-long", "owner-live", "rotation-age", "source-unobserved", "unconditioned-trust", "unknown-third-party", "workload-registered",
 )  # fmt: skip
+"""Controls with an entry of their own in the register; `control: default` stands for all others."""
 STRAY = ("named-owner", "workload-registered")
 """What a partner's identity fails that nobody registered."""
+MADE = (*STRAY, "derived-identity")
+"""What it fails when a partner's identity created it."""
+PERSON = ("human-mfa", "human-unattended")
+"""What nobody can tell of a person outside of AWS: the second factor, and the person's use from a program's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,10 @@ class Notes:
         self.unclear |= {(control, uid) for control in unclear}
         return uid
 
+    def unproven(self, uid: str) -> None:
+        """Note a credential that may have been rotated or not: this is the first night, and it remembers none before."""
+        self.unclear.add(("rotation-repeatable", uid))
+
     def scope(self, provider: str, scope: str, source: str) -> None:
         """Note a scope that cannot be read whole."""
         subject = f"{provider}:{scope}:source/{source}"
@@ -114,7 +123,7 @@ def write(folder: Path, notes: Notes, at: Addresses) -> Path:
     for kind, entries in (
         ("partners", _partners(notes.now.date())),
         ("workloads", _workloads(notes)),
-        ("controls", map(_control, CONTROLS)),
+        ("controls", map(_control, (*OWN_ENTRIES, "default"))),
     ):
         for number, entry in enumerate(entries):
             _yaml(register / kind / f"{number}.yaml", entry)
@@ -161,6 +170,7 @@ def _partners(today: date) -> Iterable[Entry]:
             "partner": {"id": name, "name": name.title()},
             "contract": {"reference": f"H-{name}", "ends": ends, **agreed},
             "footprint": footprint,
+            **({"policies": {"machine": {"max_ttl": "PT12H"}}} if name == "brightwater" else {}),
         }
 
 

@@ -32,7 +32,9 @@ EXTERNAL_ID = "kestrel-42"
 CONTROLS = (
     "contract-ended", "credential-expiry", "expired-but-enabled", "expiry-declared", "human-mfa", "inactive", "named-owner", "over-privileged",
     "overlap-too-long", "owner-live", "rotation-age", "source-unobserved", "unconditioned-trust", "unknown-third-party", "workload-registered",
+    "default",
 )  # fmt: skip
+"""Those with an entry of their own; `default` stands for all others."""
 PAPER_KEYS = (("svc-paper-old", 95, 2), ("svc-paper-new", 3, None))
 """User, days since creation and days since use of each key in the report of PAPER."""
 

@@ -40,3 +40,26 @@ def test_an_id_is_looked_up_for_keys_that_may_fail_and_for_partners(tmp_path: Pa
     own = tmp_path / "programme" / "register" / "workloads" / "own.yaml"
     own.write_text('workload: own\nowner: business-owner\nexpires: 2027-06-30\nidentities: ["aws:*:user/own-*"]\n', encoding="utf-8")
     assert wanted == needs_id(load(tmp_path / "programme").register, NOW)(row)
+
+
+@pytest.mark.parametrize(
+    ("where", "limits"),
+    [
+        ("environment", "{rotate_within: {aws_access_key: P10D}}"),
+        ("workload", "{rotate_within: {aws_access_key: P10D}}"),
+        ("workload", "{max_idle: PT12H}"),
+        ("environment", "{max_ttl: PT12H}"),
+        ("workload", "{max_lifetime: {aws_access_key: P365D}}"),
+    ],
+)
+def test_the_strictest_limit_of_all_places_decides(tmp_path: Path, where: str, limits: str) -> None:
+    scaffold.init(tmp_path / "programme")
+    register = tmp_path / "programme" / "register"
+    if where == "environment":
+        customer = register / "customer.yaml"
+        said = f'policies:\n  environments: {{live: {{scopes: ["aws:*"], machine: {limits}}}}}\n'
+        customer.write_text(customer.read_text(encoding="utf-8").replace("policies:\n", said, 1), encoding="utf-8")
+    else:
+        said = f"workload: tight\nowner: business-owner\nexpires: 2027-06-30\npolicies: {{machine: {limits}}}\n"
+        (register / "workloads" / "tight.yaml").write_text(said + 'identities: ["aws:*:user/other-*"]\n', encoding="utf-8")
+    assert needs_id(load(tmp_path / "programme").register, NOW)(key("own-batch"))
