@@ -158,7 +158,7 @@ def judge(database: Path, expectations: Sequence[Expectation], readings: Iterabl
         _split_by_kind(db)
         db.execute(f"CREATE OR REPLACE VIEW examined AS SELECT {', '.join(_masked(e) for e in expectations)} FROM facts")
         _keep_failures(db, expectations, columns)
-        counted = {e.id: _counts(db, e) for e in expectations}
+        counted = _counts(db, expectations)
     validated = validate(database, "examined", "countersign", [_as_check(e) for e in expectations])
     for expectation in expectations:
         ours = counted[expectation.id]
@@ -256,19 +256,30 @@ def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectat
     db.execute(resources.files("countersign").joinpath("sources.sql").read_text(encoding="utf-8"))
 
 
-def _counts(db: duckdb.DuckDBPyConnection, e: Expectation) -> _Counted:
-    known = f'"{e.population}" AND "{e.holds.column}" IS NOT NULL'
+def _counts(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> dict[str, _Counted]:
+    """Count what is known of each control in one pass a kind of subject, and look at the rest one control at a time, for its reasons."""
+    found = db.execute("SELECT control, count(*), count(excepted) FROM failing GROUP BY control").fetchall()
+    failing = {control: (failed, excepted) for control, failed, excepted in found}
+    known: dict[str, int] = {}
+    for kinds in sorted({e.subjects for e in expectations}):
+        alike = [e for e in expectations if e.subjects == kinds]
+        row = db.execute(f"SELECT {', '.join(f'count(*) FILTER ({_known(e)})' for e in alike)} FROM {_of(alike[0])}").fetchone()
+        known |= zip((e.id for e in alike), row or (), strict=True)
+    return {e.id: _Counted(known[e.id], *failing.get(e.id, (0, 0)), _reasons(db, e)) for e in expectations}
+
+
+def _known(e: Expectation) -> str:
+    return f'"{e.population}" AND "{e.holds.column}" IS NOT NULL'
+
+
+def _reasons(db: duckdb.DuckDBPyConnection, e: Expectation) -> tuple[UnknownReason, ...]:
     why = f"coalesce({', '.join([*e.unknown_from, sql_text('not known')])})"
     rows = db.execute(f"""
         SELECT why, sum(n)::BIGINT AS count, list((provider, scope, n) ORDER BY n DESC, provider, scope)[:{PLACES}] FROM (
-            SELECT CASE WHEN {known} THEN NULL ELSE {why} END AS why, CASE WHEN why IS NOT NULL THEN provider END AS provider,
-                   CASE WHEN why IS NOT NULL THEN scope END AS scope, count(*) AS n
-            FROM {_of(e)} WHERE "{e.population}" IS DISTINCT FROM FALSE GROUP BY ALL
+            SELECT {why} AS why, provider, scope, count(*) AS n
+            FROM {_of(e)} WHERE "{e.population}" IS DISTINCT FROM FALSE AND ({_known(e)}) IS NOT TRUE GROUP BY ALL
         ) GROUP BY why ORDER BY count DESC, why""").fetchall()
-    failing = _count(db, f"SELECT count(*) FROM failing WHERE control = '{e.id}'")
-    excepted = _count(db, f"SELECT count(*) FROM failing WHERE control = '{e.id}' AND excepted IS NOT NULL")
-    reasons = tuple(UnknownReason(reason, count, "subject", tuple(places)) for reason, count, places in rows if reason is not None)
-    return _Counted(sum(count for reason, count, _ in rows if reason is None), failing, excepted, reasons)
+    return tuple(UnknownReason(reason, count, "subject", tuple(places)) for reason, count, places in rows)
 
 
 def _agree(control: str, total: int, ours: _Counted, theirs: Counts) -> None:
