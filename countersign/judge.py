@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import duckdb
 
@@ -157,8 +157,9 @@ def judge(database: Path, expectations: Sequence[Expectation], readings: Iterabl
         total = _count(db, "SELECT count(*) FROM facts")
         _split_by_kind(db)
         db.execute(f"CREATE OR REPLACE VIEW examined AS SELECT {', '.join(_masked(e) for e in expectations)} FROM facts")
-        _keep_failures(db, expectations, columns)
-        counted = _counts(db, expectations)
+        tallies = _tallies(db, expectations)
+        _keep_failures(db, [e for e in expectations if tallies[e.id].broken] or expectations[:1], columns)
+        counted = _counts(db, expectations, tallies)
     validated = validate(database, "examined", "countersign", [_as_check(e) for e in expectations])
     for expectation in expectations:
         ours = counted[expectation.id]
@@ -230,12 +231,7 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
             LEFT JOIN register_controls c ON c.control = '{e.id}'
             LEFT JOIN register_exceptions x ON x.control = '{e.id}' AND x.subject = f.subject
             WHERE f."{e.population}" AND ({e.holds.breaks()})"""
-        try:
-            db.execute(f"CREATE OR REPLACE TABLE failing AS {query}" if index == 0 else f"INSERT INTO failing {query}")
-        except duckdb.Error as error:
-            raise NotJudgedError(
-                f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of countersign/facts"
-            ) from error
+        db.execute(f"CREATE OR REPLACE TABLE failing AS {query}" if index == 0 else f"INSERT INTO failing {query}")
     _keep_sources(db, expectations)
     db.execute("""
         CREATE OR REPLACE VIEW failures AS
@@ -252,24 +248,54 @@ def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectat
         if name in _RAW_FIELDS or name in _FIELD_OF
     ]
     rows += [(e.id, name, None) for e in expectations for name in e.shows if name in _REGISTER_FACTS]
-    db.executemany("INSERT INTO shown VALUES (?, ?, ?)", rows)
+    if rows:
+        db.executemany("INSERT INTO shown VALUES (?, ?, ?)", rows)
     db.execute(resources.files("countersign").joinpath("sources.sql").read_text(encoding="utf-8"))
 
 
-def _counts(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> dict[str, _Counted]:
-    """Count what is known of each control in one pass a kind of subject, and look at the rest one control at a time, for its reasons."""
-    found = db.execute("SELECT control, count(*), count(excepted) FROM failing GROUP BY control").fetchall()
-    failing = {control: (failed, excepted) for control, failed, excepted in found}
-    known: dict[str, int] = {}
+class _Tally(NamedTuple):
+    known: int
+    unknown: int
+    broken: int
+
+
+def _tallies(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> dict[str, _Tally]:
+    """Count every control in one pass a kind of subject, so that most need no pass of their own."""
+    tallies: dict[str, _Tally] = {}
+    for e in expectations:
+        try:
+            db.execute(f"SELECT count(*) FILTER ({e.holds.breaks()}) FROM {_of(e)} WHERE FALSE")
+        except duckdb.Error as error:
+            raise NotJudgedError(
+                f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of countersign/facts"
+            ) from error
     for kinds in sorted({e.subjects for e in expectations}):
         alike = [e for e in expectations if e.subjects == kinds]
-        row = db.execute(f"SELECT {', '.join(f'count(*) FILTER ({_known(e)})' for e in alike)} FROM {_of(alike[0])}").fetchone()
-        known |= zip((e.id for e in alike), row or (), strict=True)
-    return {e.id: _Counted(known[e.id], *failing.get(e.id, (0, 0)), _reasons(db, e)) for e in expectations}
+        counts = [
+            f"count(*) FILTER ({condition})"
+            for e in alike
+            for condition in (_known(e), _not_known(e), f'"{e.population}" AND ({e.holds.breaks()})')
+        ]
+        row = db.execute(f"SELECT {', '.join(counts)} FROM {_of(alike[0])}").fetchone() or ()
+        tallies |= {e.id: _Tally(*row[3 * index : 3 * index + 3]) for index, e in enumerate(alike)}
+    return tallies
+
+
+def _counts(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation], tallies: Mapping[str, _Tally]) -> dict[str, _Counted]:
+    found = db.execute("SELECT control, count(*), count(excepted) FROM failing GROUP BY control").fetchall()
+    failing = {control: (failed, excepted) for control, failed, excepted in found}
+    return {
+        e.id: _Counted(tallies[e.id].known, *failing.get(e.id, (0, 0)), _reasons(db, e) if tallies[e.id].unknown else ())
+        for e in expectations
+    }
 
 
 def _known(e: Expectation) -> str:
     return f'"{e.population}" AND "{e.holds.column}" IS NOT NULL'
+
+
+def _not_known(e: Expectation) -> str:
+    return f'"{e.population}" IS DISTINCT FROM FALSE AND ({_known(e)}) IS NOT TRUE'
 
 
 def _reasons(db: duckdb.DuckDBPyConnection, e: Expectation) -> tuple[UnknownReason, ...]:
@@ -277,7 +303,7 @@ def _reasons(db: duckdb.DuckDBPyConnection, e: Expectation) -> tuple[UnknownReas
     rows = db.execute(f"""
         SELECT why, sum(n)::BIGINT AS count, list((provider, scope, n) ORDER BY n DESC, provider, scope)[:{PLACES}] FROM (
             SELECT {why} AS why, provider, scope, count(*) AS n
-            FROM {_of(e)} WHERE "{e.population}" IS DISTINCT FROM FALSE AND ({_known(e)}) IS NOT TRUE GROUP BY ALL
+            FROM {_of(e)} WHERE {_not_known(e)} GROUP BY ALL
         ) GROUP BY why ORDER BY count DESC, why""").fetchall()
     return tuple(UnknownReason(reason, count, "subject", tuple(places)) for reason, count, places in rows)
 
