@@ -19,7 +19,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
-from countersign import findings_file, own_scopes, results, run_evidence, run_files, unfinished
+from countersign import findings_file, own_scopes, results, run_evidence, run_files, unfinished, verdicts
 from countersign.clock import stamp
 from countersign.desk import outbox
 from countersign.desk.local import LocalDesk
@@ -239,6 +239,8 @@ class Reconciliation:
         build(database, inventory, tables, settled, last=last)
         keep_history(database, inventory)
         judgement = judge(database, expectations(), settled)
+        verdicts.write(self.folder / verdicts.NAME, database, expectations())
+        run_files.write_register(self.folder, self.programme.register)
         run_files.write_json(self.folder / "expectations" / "suite.json", judgement.validated.suite)
         run_files.write_json(self.folder / "expectations" / "validation.json", judgement.validated.result)
         return Judged(settled, judgement, database)

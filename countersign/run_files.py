@@ -11,6 +11,7 @@ import orjson
 from countersign import findings_file, report, results
 from countersign.clock import stamp
 from countersign.expectation import expectations
+from countersign.register import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from countersign.inventory import Reading
     from countersign.judge import Judgement
     from countersign.programme import Programme
+    from countersign.register.records import Register
     from countersign.remediation import Action
 
 
@@ -81,6 +83,11 @@ def write(  # noqa: PLR0913 - what a run has come to know, and what it means to 
             findings=folder / findings_file.NAME,
         ),
     )
+
+
+def write_register(folder: Path, register: Register) -> None:
+    """Keep the register's files as they were read: what was agreed on that night stays readable when the register has moved on."""
+    write_json(folder / sealed.NAME, sealed.document(register))
 
 
 def write_json(path: Path, document: object) -> None:

@@ -25,6 +25,16 @@ STATEMENT = "statement.dsse.json"
 INTENT = "intent.dsse.json"
 INTENT_SUFFIX = "-intent"
 STAGING = ".staging"
+CHECKPOINT = "checkpoint"
+"""In each run's folder: the signed root of the tree that ends with this run."""
+TIMESTAMP = "timestamp.tsr"
+"""In a run's folder, perhaps later than the rest: an RFC 3161 token over the statement's payload."""
+BUNDLE = "bundle.dsse.json"
+"""At the top of an auditor's bundle: the signed statement over all its other files."""
+BUNDLE_TYPE = "urn:countersign:export:v1"
+"""Predicate type of that statement."""
+LEAVES = "ledger/leaves.txt"
+"""In a bundle: the tree's leaf hashes from the first run on, one hex line each."""
 
 _LARGEST_STATEMENT = 64 * 1024 * 1024
 _MOST_PROBLEMS = 1000
@@ -495,3 +505,20 @@ def _join(folder: str, name: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text)
+
+
+def leaf_hash(payload: bytes) -> bytes:
+    """Hash one statement's payload as a leaf of the tree (RFC 6962 section 2.1)."""
+    return hashlib.sha256(b"\0" + payload).digest()
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """Return the root of the tree over leaf hashes in their order (RFC 6962 section 2.1); the empty tree's is SHA-256 of nothing."""
+    if not leaves:
+        return hashlib.sha256().digest()
+    level = list(leaves)
+    while len(level) > 1:
+        # Pairs from the left; a last one without a partner goes up as it is, which is RFC 6962's split at a power of two.
+        pairs = [hashlib.sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+        level = pairs if len(level) % 2 == 0 else [*pairs, level[-1]]
+    return level[0]

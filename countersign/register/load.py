@@ -78,6 +78,7 @@ def load_register(folder: Path) -> Register:
         signatures={name.removeprefix("exceptions/"): text for name, text in found.texts.items() if name.startswith("exceptions/")},
         digest=_digest(found.digests),
         places=found.places,
+        files=found.files,
     )
 
 
@@ -87,6 +88,8 @@ class _Found:
 
     problems: list[Problem] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Every file as it was read, by its path in the register."""
     texts: dict[str, str] = field(default_factory=dict)
     """What is no YAML and is read all the same, by its path in the register: who may sign, and signatures."""
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
@@ -148,6 +151,7 @@ def _read(folder: Path, found: _Found) -> dict[str, list[Document]]:
             continue
         name = path.relative_to(folder).as_posix()
         found.digests[name] = hashlib.sha256(data).hexdigest()
+        found.files[name] = data
         if name == "allowed_signers" or (part == "exceptions" and path.suffix == ".sig"):
             found.texts[name] = data.decode(errors="replace")
         if path.suffix == ".yaml":

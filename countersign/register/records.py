@@ -336,6 +336,8 @@ class Register(Entry):
     digest: str
     """`sha256:...` over the names and bytes of all files of the register."""
     places: dict[tuple[str, str], Place] = Field(default_factory=dict, repr=False, exclude=True)
+    files: dict[str, bytes] = Field(default_factory=dict, repr=False, exclude=True)
+    """Every file of the register as it was read, by its path in it; empty for a register that was not loaded from files."""
 
     def where(self, kind: EntryKind, entry_id: str, dotted_field: str = "") -> Where:
         """Return the place of a field of an entry, or of the nearest thing around it that is written down.
