@@ -57,6 +57,8 @@ class ReadRequest:
     now: Callable[[], datetime]
     needs_id: Callable[[KeyRow], bool] = lambda _row: True
     """Whether a key's own id must be looked up (it may fail a control, or a partner is behind it)."""
+    named: frozenset[str] = frozenset()
+    """Uids of identities with keys that standing findings name by their id: they bear the same name tonight, whatever else changed."""
     kept: Path | None = None
     """A folder for this source and scope that outlives the run, for answers that need not be asked again.
 

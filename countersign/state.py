@@ -182,6 +182,13 @@ class State:
         """Load the ledger of findings by fingerprint, resolved ones included."""
         return {row.fingerprint: row for row in self._rows(sa.select(findings))}
 
+    def named_keys(self) -> frozenset[str]:
+        """Return the identities (uids) behind standing findings that name an AWS access key by its own id."""
+        named = findings.c.subject.like("aws:%:access-key/%") & findings.c.subject.not_like("%@%")
+        query = sa.select(findings.c.identity).distinct().where(findings.c.state != "resolved", findings.c.identity.is_not(None), named)
+        with self.engine.connect() as connection:
+            return frozenset(connection.scalars(query))
+
     def findings(
         self, *, control: str | None = None, partner: str | None = None, state: str | None = None, run: str | None = None
     ) -> tuple[Listed, ...]:

@@ -48,17 +48,21 @@ def ago(days: float = 0, **more: float) -> datetime:
     return NOW - timedelta(days=days, **more)
 
 
-def read(
+def read(  # noqa: PLR0913 - what a reading can be told, all optional
     cloud: SandboxAws,
     account: str = ACCOUNT,
     needs_id: Callable[[KeyRow], bool] = lambda _row: True,
     kept: Path | None = None,
     now: datetime = NOW,
+    *,
+    named: frozenset[str] = frozenset(),
     **source: Any,
 ) -> list[Record]:
     configured = source_of(cloud, **({"accounts": (account,)} | source))
     scope = next(scope for scope in aws.scopes(configured) if scope.name == account)
-    return list(aws.read(ReadRequest(source=configured, scope=scope, run="run:7", now=lambda: now, needs_id=needs_id, kept=kept)))
+    return list(
+        aws.read(ReadRequest(source=configured, scope=scope, run="run:7", now=lambda: now, needs_id=needs_id, named=named, kept=kept))
+    )
 
 
 def of(kind: type[Kind], records: Iterable[Record]) -> list[Kind]:

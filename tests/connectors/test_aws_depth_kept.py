@@ -184,6 +184,14 @@ def test_what_is_not_needed_keeps_its_name_from_the_report(cloud: SandboxAws, tm
     assert {f"{native}@{ago(200):%Y%m%dT%H%M%SZ}"} == set(keys(read(cloud, needs_id=needless, kept=tmp_path)))
 
 
+def test_what_a_standing_finding_names_keeps_that_name(cloud: SandboxAws, tmp_path: Path) -> None:
+    account = cloud.account(ACCOUNT)
+    native = account.user("u", ago(400))
+    key = account.key("u", ago(200))
+    named = frozenset({f"aws:{ACCOUNT}:user/{native}"})
+    assert {key} == set(keys(read(cloud, needs_id=lambda _row: False, named=named, kept=tmp_path)))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
