@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -14,12 +14,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from countersign import document
 from countersign.document import Document, Path_, meant
 from countersign.errors import ConfigError, Problem, Where
-from countersign.register.fields import AccountId, Period, Slug, at_least_one, refusal, shape
+from countersign.register.fields import AccountId, Period, Slug, Span, at_least_one, refusal, shape
 from countersign.register.load import load_register
 from countersign.register.records import Entry, Register
 from countersign.vendors import Vendors, read_vendors
 
 FILE = "countersign.yaml"
+_S3 = "s3://"
 
 _SECRET_KEY = re.compile(
     r"(?:.*[_-])?(?:secret|password|passwd|pwd|token|credentials?|(?:secret|api|private|access)[_-]?(?:id|key)(?:[_-]id)?)", re.IGNORECASE
@@ -86,6 +87,19 @@ RoleName = Annotated[
 Signer = Annotated[
     str, AfterValidator(shape(r"[a-z][a-z0-9+.-]*:\S.*", "is not a signer", 'write "file:keys/evidence.pem", or the URI of a key service'))
 ]
+
+
+Bucket = Annotated[
+    str,
+    AfterValidator(
+        shape(
+            r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?",
+            "is not a bucket",
+            "write s3://bucket/prefix, with lower-case letters, digits, dots and dashes in the bucket's name",
+        )
+    ),
+]
+KeyFile = Annotated[str, AfterValidator(shape(r"file:\S.*", "is not a key file", 'write "file:keys/pseudonyms.key"'))]
 
 
 class AwsSource(Entry):
@@ -213,13 +227,37 @@ class Limits(Entry):
     tickets_per_run: Annotated[int, Field(ge=1)] = 200
 
 
+class Timestamps(Entry):
+    """The authority that says when a statement existed (RFC 3161)."""
+
+    url: Address
+    ca: Path
+    """PEM file with the root certificates that its tokens must lead to."""
+    within: Span = timedelta(minutes=15)
+    """How long after the end of a run its token may be, unless a later statement says that it was late."""
+
+
 class EvidenceConfig(Entry):
-    """Where evidence is kept and what signs it."""
+    """Where evidence is kept, for how long, and what signs it."""
 
     store: Path
+    """The folder; with `s3` the local copy of what is there, which may be deleted and is fetched again."""
+    s3: Bucket | None = None
+    """`s3://bucket/prefix`, in the file written as the `store`; None: the folder is all there is."""
+    region: Region | None = None
+    """Of the bucket; None: what the SDK's own configuration says."""
+    endpoint: Address | None = None
+    """None: AWS itself."""
+    lock: Literal["GOVERNANCE", "COMPLIANCE"] = "COMPLIANCE"
+    """Mode of the bucket's Object Lock. COMPLIANCE cannot be shortened or taken off by anybody before its time."""
     signer: Signer
     """`file:` with an absolute path, or the URI of a key service."""
     retention: Period = "P7Y"
+    """Counted from the end of each run; a contract that asks for longer wins."""
+    timestamps: Timestamps | None = None
+    """None: statements carry no time but their own."""
+    pseudonyms: KeyFile | None = None
+    """`file:` with an absolute path of the key of pseudonyms in exports for outsiders; None: none are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +357,7 @@ def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Sett
         data["state"] = _state(written, folder, found)
     if isinstance(evidence, Mapping):
         data["evidence"] = _evidence(evidence, folder)
+        found.extend(_evidence_problems(written, evidence))
     if isinstance(desk, Mapping) and desk.get("kind") in _LATER_DESKS:
         found.append(written.problem(("desk", "kind"), "is not in this version", "use `kind: local`"))
         del data["desk"]
@@ -370,13 +409,34 @@ def _has_password(value: object) -> bool:
 
 
 def _evidence(evidence: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """Make paths absolute, and tell a bucket from the folder that copies it."""
     changed = dict(evidence)
-    store, signer = evidence.get("store"), evidence.get("signer")
-    if isinstance(store, str):
+    store, copy, timestamps = evidence.get("store"), changed.pop("copy", None), evidence.get("timestamps")
+    if isinstance(store, str) and store.startswith(_S3):
+        changed["s3"] = store
+        changed["store"] = folder / (copy if isinstance(copy, str) else "evidence/")
+    elif isinstance(store, str):
         changed["store"] = folder / store
-    if isinstance(signer, str) and signer.startswith("file:") and len(signer) > len("file:"):
-        changed["signer"] = f"file:{folder / signer.removeprefix('file:')}"
+    for name in ("signer", "pseudonyms"):
+        key = evidence.get(name)
+        if isinstance(key, str) and key.startswith("file:") and len(key) > len("file:"):
+            changed[name] = f"file:{folder / key.removeprefix('file:')}"
+    if isinstance(timestamps, Mapping) and isinstance(timestamps.get("ca"), str):
+        changed["timestamps"] = {**timestamps, "ca": folder / str(timestamps["ca"])}
     return changed
+
+
+def _evidence_problems(written: Document, evidence: Mapping[str, object]) -> Iterator[Problem]:
+    """Find settings of a bucket where there is none."""
+    if "s3" in evidence:
+        yield written.problem(("evidence", "s3"), "is not a known key", "write the bucket as `store: s3://bucket/prefix`")
+    copy = evidence.get("copy")
+    if copy is not None and not isinstance(copy, str):
+        yield written.problem(("evidence", "copy"), "is not a folder", "write `copy: evidence/`")
+    if not str(evidence.get("store")).startswith(_S3):
+        for name in ("copy", "region", "endpoint", "lock"):
+            if name in evidence:
+                yield written.problem(("evidence", name), "is only for a store in S3", "take it out, or write `store: s3://bucket/prefix`")
 
 
 def _sources(written: Document, folder: Path, problems: list[Problem]) -> Iterator[Source]:

@@ -14,18 +14,19 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
 from countersign import findings_file, own_scopes, results, run_evidence, run_files, unfinished, verdicts
-from countersign.clock import stamp
+from countersign.clock import instant, stamp
 from countersign.desk import outbox
 from countersign.desk.local import LocalDesk
-from countersign.errors import CountersignError, ReadError, ScopeDeniedError
-from countersign.evidence import signer, statement
-from countersign.evidence.store import FolderStore, Log, Staging
+from countersign.entry import open_store, retain_until
+from countersign.errors import CountersignError, EvidenceError, ReadError, ScopeDeniedError
+from countersign.evidence import ledger, signer, statement, timestamps
+from countersign.evidence.verify import STATEMENT, run_folder
 from countersign.expectation import expectations
 from countersign.facts import build, governance_tables, register_tables, write_register
 from countersign.facts.history import keep as keep_history
@@ -46,8 +47,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from countersign.desk.outbox import Receipt
+    from countersign.evidence.store import Log, Staging
     from countersign.finding import Known
     from countersign.programme import Programme
+    from countersign.state import Run
 
 KIND = "reconcile"
 READING = 0.7
@@ -88,7 +91,8 @@ class Reconciliation:
         tell: Tell = silent,
     ) -> None:
         self.programme = programme
-        self.past = programme.evidence.store
+        self.store = open_store(programme)
+        self.past = self.store
         """Where the evidence of earlier runs lies; a rehearsal reads it where it is, and writes its own elsewhere."""
         self.clock = clock
         self.tell = tell
@@ -122,7 +126,6 @@ class Reconciliation:
             self._signer = signer.load(self.programme.evidence.signer)
             self.state = stack.enter_context(State(self.programme.state))
             stack.enter_context(self.state.lock(f"reconcile {self.run} (pid {os.getpid()})", self.started))
-            self.store = FolderStore(self.programme.evidence.store, origin=self.programme.customer)
             self.work = self.programme.folder / ".work"
             dead = self._to_take_over()
             self._seal_interrupted(but=dead)
@@ -131,6 +134,7 @@ class Reconciliation:
             )
             self.run, self.as_of, self.started = claim.run.run, claim.run.as_of, claim.run.started
             if claim.outcome == "done":
+                self.store.fetch(int(str(claim.run.evidence)))
                 self.earlier = run_evidence.earlier(self.programme.evidence.store, claim.run)
             else:
                 self.staging = stack.enter_context(self.store.adopt(self.run) if dead else self.store.stage(self.run))
@@ -148,6 +152,7 @@ class Reconciliation:
         try:
             if error is not None and self.earlier is None and self.staging.held:
                 self._seal_failed(self.staging, self.run, self.slot, self.started, f"{type(error).__name__}: {error}")
+                self._ask_for_timestamps()
         finally:
             self._open.close()
 
@@ -189,7 +194,8 @@ class Reconciliation:
         (source,) = (source for source in self.sources if source.name == scope.source)
         kept = self._kept_of(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
         ask = needs_id(self.programme.register, self.as_of)
-        request = ReadRequest(source=source, scope=scope, run=self.run, now=self.clock, needs_id=ask, kept=kept)
+        named = self.state.named_keys() if source.provider == "aws" else frozenset[str]()
+        request = ReadRequest(source=source, scope=scope, run=self.run, now=self.clock, needs_id=ask, named=named, kept=kept)
         observations = self.folder / unfinished.OBSERVATIONS
         reading = spool(connector(source.provider).read(request), scope, self.work, observations)
         unfinished.keep(self.work, reading, observations)
@@ -221,8 +227,7 @@ class Reconciliation:
         live = claims(self.programme.sources) | self._found | self._unlisted
         settled = collect(readings, self.work, inventory, live=live)
         self.tell("judging", READING)
-        found = self._last_findings()
-        last = None if found is None else found.parent
+        last = None if self._last_findings is None else self._last_findings.parent
         tables = (
             *register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted),
             *governance_tables(
@@ -270,7 +275,7 @@ class Reconciliation:
             planned = Planned((), (scan_looks_wrong(stopped, tickets, night),), stopped)
         # What was found is on file also when nothing comes of it: somebody has to look into it.
         joins = {fingerprint: action.key for action in planned.actions for fingerprint in action.joins}
-        findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings(), joins)
+        findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings, joins)
         run_files.write(
             self.folder,
             self.programme,
@@ -304,6 +309,7 @@ class Reconciliation:
         said = run_evidence.settled(judged.readings, judged.judgement.results, findings, tickets, planned.stopped)
         sealed = self.store.seal(self.staging, self._statement(KIND, said), self._signer)
         self.state.finish_run(self.run, state, now=self.clock(), evidence=sealed.path.name, statement_digest=sealed.statement_digest)
+        self._ask_for_timestamps()
         return RunResult(
             run=self.run,
             kind=KIND,
@@ -339,18 +345,32 @@ class Reconciliation:
 
     def _statement(self, kind: str, said: Mapping[str, object]) -> Callable[[Log], dict[str, object]]:
         def build_statement(log: Log) -> dict[str, object]:
+            finished = self.clock()
+            kept: dict[str, object] = {"retainUntil": stamp(retain_until(self.programme, finished))}
+            if log.sequence is not None:
+                kept |= timestamps.said(self.store, self.programme.evidence.timestamps, finished)
             return statement.build(
                 run=self.run,
                 kind=kind,
                 slot=self.slot,
                 started=self.started,
-                finished=self.clock(),
+                finished=finished,
                 subjects=log.subjects,
-                predicate_extra={**self._under(), **said, **({"resumed": list(self._resumed)} if self._resumed else {})},
+                predicate_extra={**self._under(), **said, **kept, **({"resumed": list(self._resumed)} if self._resumed else {})},
                 log=log.entry(),
             )
 
         return build_statement
+
+    def _ask_for_timestamps(self) -> None:
+        """Ask for what is missing, of this entry and of earlier ones; the run is sealed, whatever comes of it."""
+        config = self.programme.evidence.timestamps
+        if config is None:
+            return
+        try:
+            timestamps.stamp(self.store, config, now=self.clock, tell=self.tell)
+        except EvidenceError as error:
+            self.tell(f"no timestamps were asked for: {error.message}")
 
     def _under(self) -> dict[str, object]:
         return run_evidence.about(self.programme, self.as_of, self._only)
@@ -374,25 +394,37 @@ class Reconciliation:
                 self._seal_failed(
                     staging, folder.name, None, min(began, self.started), "interrupted: the process died before it sealed the run"
                 )
-        head = next(reversed(tuple(self.store.entries())), None)
-        for run in self.state.runs():
-            if run.state == "running" and head is not None and run_evidence.run_of(head.path) == run.run:
-                # It died between sealing and saying so in the ledger.
-                ended = run_evidence.state_of(head.path)
-                self.state.finish_run(run.run, ended, now=self.started, evidence=head.path.name, statement_digest=head.statement_digest)
+        self._say_what_was_sealed({run.run: run for run in self.state.runs() if run.state == "running" and run.run != but})
+
+    def _say_what_was_sealed(self, running: dict[str, Run]) -> None:
+        """End those runs in the state that died between sealing and saying so; other entries may have followed since."""
+        head = self.store.head() if running else None
+        for number in range(0 if head is None else head.sequence, 0, -1):
+            folder = self.store.folder / run_folder(number)
+            said = statement.read(folder / STATEMENT)
+            run = running.pop(said.run, None) if said.kind != "failed" else None
+            if run is not None:
+                ended = said.predicate["state"]
+                self.state.finish_run(run.run, ended, now=self.started, evidence=folder.name, statement_digest=said.digest)
+            began = min((run.started for run in running.values()), default=None)
+            if began is None or instant(said.predicate["finished"]) < began - timedelta(days=1):
+                break
 
     def _seal_failed(self, staging: Staging, run: str, slot: str | None, began: datetime, why: str) -> None:
         run_files.write_json(staging.folder / "failure.json", {"run": run, "why": why, "at": stamp(self.clock())})
 
         def build_statement(log: Log) -> dict[str, object]:
+            finished = self.clock()
+            kept: dict[str, object] = {"retainUntil": stamp(retain_until(self.programme, finished))}
+            kept |= timestamps.said(self.store, self.programme.evidence.timestamps, finished)
             return statement.build(
                 run=run,
                 kind="failed",
                 slot=slot,
                 started=began,
-                finished=self.clock(),
+                finished=finished,
                 subjects=log.subjects,
-                predicate_extra=self._under() | {"state": "failed", "error": why},
+                predicate_extra=self._under() | {"state": "failed", "error": why} | kept,
                 log=log.entry(),
             )
 
@@ -401,10 +433,18 @@ class Reconciliation:
         if any(row.run == run for row in self.state.runs()):
             self.state.finish_run(run, "failed", now=self.clock(), evidence=sealed.path.name, statement_digest=sealed.statement_digest)
 
+    @cached_property
     def _last_findings(self) -> Path | None:
-        names = (run.evidence for run in self.state.runs() if run.evidence is not None)
-        files = (self.past / name / findings_file.NAME for name in names)
-        return next((file for file in files if file.exists()), None)
+        """The findings of the last judged run, which tonight's go on from; None: there is no such run, or none whose files are left."""
+        for run in self.state.runs():
+            if run.evidence is None:
+                continue
+            folder = self.past.fetch(int(run.evidence))
+            if (folder / findings_file.NAME).exists():
+                return folder / findings_file.NAME
+            if findings_file.NAME in statement.read(folder / STATEMENT).subjects:
+                self.tell(f"cannot go on from run {run.run}: {ledger.why_missing(folder, findings_file.NAME)}")
+        return None
 
 
 def reconcile(

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from countersign import results, run_evidence, schema
 from countersign.desk.local import local_tickets
+from countersign.entry import open_store
 from countersign.evidence import signer
 from countersign.reconciliation import KIND, SUMMARY, Reconciliation, read_all
 from countersign.results import Rehearsal, silent, state_of
@@ -53,11 +54,12 @@ def rehearse(
             copy_ledger(programme.state, state.engine)
             earlier = None if slot is None else state.sound_run(programme.customer, KIND, slot)
         if earlier is not None:
+            open_store(programme).fetch(int(str(earlier.evidence)))
             yield programme, run_evidence.earlier(programme.evidence.store, earlier)
             return
         with Reconciliation(stage, as_of=as_of, slot=slot, only=only, tell=tell) as run:
             run.staging.release()  # so that an error is not sealed, even there
-            run.past = programme.evidence.store
+            run.past = open_store(programme)
             judged = run.judge(read_all(run))
             planned = run.plan(judged)
             run.state.apply(run.run, planned.transitions, at=run.as_of, target=run.desk.target, actions=planned.actions)
@@ -84,7 +86,8 @@ def _stage(programme: Programme, folder: Path) -> Programme:
     """Return the programme with everything that a run writes to inside `folder`."""
     key = folder / "key.pem"
     signer.keygen(key)
-    evidence = programme.evidence.model_copy(update={"store": folder / "evidence", "signer": f"file:{key}"})
+    here = {"store": folder / "evidence", "s3": None, "signer": f"file:{key}", "timestamps": None}
+    evidence = programme.evidence.model_copy(update=here)
     return replace(programme, folder=folder, state=f"sqlite:///{folder / 'state.db'}", evidence=evidence)
 
 

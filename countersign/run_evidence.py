@@ -11,7 +11,7 @@ import orjson
 
 from countersign import clock, results
 from countersign.errors import EvidenceError
-from countersign.evidence import statement
+from countersign.evidence import ledger, statement
 from countersign.evidence.verify import STATEMENT
 
 if TYPE_CHECKING:
@@ -62,12 +62,6 @@ def run_of(folder: Path) -> str | None:
     return None if said.kind == "failed" else said.run
 
 
-def state_of(folder: Path) -> results.State:
-    """Return how the run sealed in a folder ended."""
-    state: results.State = statement.read(folder / STATEMENT).predicate["state"]
-    return state
-
-
 def was_judged(store: Path, run: Run) -> bool:
     """Say whether a run on file came to verdicts; False for one that failed before."""
     return run.evidence is not None and run_of(store / run.evidence) == run.run
@@ -79,6 +73,9 @@ def earlier(store: Path, run: Run) -> RunResult:
     predicate: Any = statement.read(folder / STATEMENT).predicate
     try:
         document = orjson.loads((folder / "results.json").read_bytes())
+    except FileNotFoundError as error:
+        why = ledger.why_missing(folder, "results.json")
+        raise EvidenceError(f"run {run.run} cannot be read back: {why}", fix="countersign evidence list") from error
     except (OSError, ValueError) as error:
         raise EvidenceError(f"{folder}/results.json cannot be read: {error}", fix="countersign verify shows what was changed") from error
     return results.RunResult(

@@ -16,7 +16,10 @@ from countersign.cli import (
     approve,
     demo,
     doctor,
+    evidence,
     exception,
+    export,
+    keys,
     look,
     permissions,
     programme,
@@ -46,6 +49,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
     ("Every night", "unknowns", look.unknowns, "countersign unknowns -p northwind --control human-mfa"),
     ("Every night", "tickets", tickets.tickets, "countersign tickets -p northwind --partner acme --state open"),
+    ("Check", "export", export.export, "countersign export --from 2026-08-24 --to 2026-11-21 -o northwind.zip -p northwind"),
     ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
 )
 _REGISTER: tuple[tuple[str, Callable[..., int], str], ...] = (
@@ -62,7 +66,21 @@ _EXCEPTION: tuple[tuple[str, Callable[..., int], str], ...] = (
     ("renew", exception.renew, "countersign exception renew EX-0012 --expires 2027-01-15 --by dev"),
     ("end", exception.end, "countersign exception end EX-0012"),
 )
+_EVIDENCE: tuple[tuple[str, Callable[..., int], str], ...] = (
+    ("list", evidence.listed, "countersign evidence list -p northwind"),
+    ("fetch", evidence.fetch, "countersign evidence fetch -p northwind"),
+    ("hold", evidence.hold, 'countersign evidence hold 12-42 --reason "case 7 of 2026" --by "Maria Jones, legal"'),
+    ("release", evidence.release, 'countersign evidence release hold-20261122-3f2a --reason "case closed" --by "Maria Jones, legal"'),
+    ("dispose", evidence.dispose, "countersign evidence dispose -p northwind --yes"),
+    ("prove", evidence.prove, "countersign evidence prove 42 -o proof.json"),
+    ("checkpoint", evidence.checkpoint, "countersign evidence checkpoint -o checkpoint.txt"),
+    ("stamp", evidence.stamped, "countersign evidence stamp -p northwind"),
+)
 _RUNS = (("diff", runs.diff, "countersign runs diff previous latest -p northwind --kind findings"),)
+_KEYS = (
+    ("public", keys.public, "countersign keys public -o keys/evidence.pub.pem"),
+    ("rotate", keys.rotate, "countersign keys rotate --to file:keys/evidence-2027.pem"),
+)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with what was given
@@ -116,13 +134,30 @@ def _app() -> typer.Typer:
     )
     for name, function, example in _RUNS:
         on_file.command(name, epilog=f"Example: {example}")(function)
+    kept = typer.Typer(
+        **settings,  # type: ignore[arg-type]  # as above
+        help="Look after the sealed evidence: list, hold, release, dispose, prove, keep a checkpoint, ask for timestamps.",
+        epilog="Example: countersign evidence list",
+    )
+    for name, function, example in _EVIDENCE:
+        kept.command(name, epilog=f"Example: {example}")(function)
+    changing = typer.Typer(
+        **settings,  # type: ignore[arg-type]  # as above
+        help="The key that signs: print its public half, change to another.",
+        epilog="Example: countersign keys public",
+    )
+    for name, function, example in _KEYS:
+        changing.command(name, epilog=f"Example: {example}")(function)
     for panel, name, function, example in _COMMANDS:
         app.command(name, epilog=f"Example: {example}", rich_help_panel=panel)(function)
         if name == "keygen":
+            app.add_typer(changing, name="keys", rich_help_panel=panel)
             app.add_typer(group, name="register", rich_help_panel=panel)
         if name == "tickets":
             app.add_typer(on_file, name="runs", rich_help_panel=panel)
             app.add_typer(accepting, name="exception", rich_help_panel=panel)
+        if name == "verify":
+            app.add_typer(kept, name="evidence", rich_help_panel=panel)
     return app
 
 

@@ -121,17 +121,25 @@ def _key(programme: "Programme") -> Tried:
         key = signer.load(programme.evidence.signer)
     except EvidenceError as error:
         return Tried("programme", "evidence key", "load", ok=False, detail=f"{error.message}; {error.fix}" if error.fix else error.message)
-    return Tried("programme", "evidence key", "load", ok=True, detail=f"key id {key.public_key.keyid[:16]}, readable by this account alone")
+    kept = "readable by this account alone" if programme.evidence.signer.startswith("file:") else f"kept by {programme.evidence.signer}"
+    return Tried("programme", "evidence key", "load", ok=True, detail=f"key id {key.public_key.keyid[:16]}, {kept}")
 
 
 def _store(programme: "Programme") -> Tried:
+    from countersign.entry import open_store
     from countersign.errors import EvidenceError
-    from countersign.evidence.store import FolderStore
+    from countersign.evidence.s3 import S3Store
 
     store = programme.evidence.store
     try:
-        head = FolderStore(store, origin=programme.customer).head()
-        dead = len(FolderStore(store, origin=programme.customer).interrupted())
+        opened = open_store(programme)
+        head, dead = opened.head(), len(opened.interrupted())
+        if isinstance(opened, S3Store):
+            opened.bucket.check_lock()
+            strange = [f"{notice.key} {notice.what}" for notice in opened.notices() if notice.foreign]
+            if strange:
+                more = f"; and {len(strange) - 1} more" if len(strange) > 1 else ""
+                return Tried("programme", "evidence", "look", ok=False, detail=f"{opened.bucket.uri}: {show.clean(strange[0])}{more}")
     except EvidenceError as error:
         return Tried("programme", "evidence", "read", ok=False, detail=error.message)
     held = "no run yet" if head is None else f"{head.sequence} sealed, the last is {head.statement_digest}"
@@ -152,14 +160,14 @@ def _writable(scope: str, folder: Path, detail: str) -> Tried:
 def _clock(programme: "Programme", now: datetime) -> Tried:
     """Compare the clock with the last sealed run: one that goes backwards would date evidence before its predecessor."""
     from countersign.clock import instant
+    from countersign.entry import open_store
     from countersign.errors import EvidenceError
     from countersign.evidence import statement
-    from countersign.evidence.store import FolderStore
     from countersign.evidence.verify import STATEMENT, run_folder
 
     store = programme.evidence.store
     try:
-        head = FolderStore(store, origin=programme.customer).head()
+        head = open_store(programme).head()
         said = None if head is None else statement.read(store / run_folder(head.sequence) / STATEMENT).predicate["finished"]
     except EvidenceError as error:
         return Tried("programme", "clock", "compare", ok=False, detail=error.message)

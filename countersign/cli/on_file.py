@@ -11,9 +11,9 @@ import orjson
 
 from countersign import findings_file
 from countersign.clock import stamp
+from countersign.entry import open_store
 from countersign.errors import CountersignError, EvidenceError
-from countersign.evidence import statement
-from countersign.evidence.store import FolderStore
+from countersign.evidence import ledger, statement
 from countersign.evidence.verify import STATEMENT
 from countersign.results import EXIT_USAGE
 from countersign.state import State
@@ -63,7 +63,7 @@ def runs(programme: Programme) -> tuple[Ran, ...]:
         return ()
     with State(programme.state) as state:
         rows = state.runs()
-    dead = {folder.name for folder in FolderStore(programme.evidence.store, origin=programme.customer).interrupted()}
+    dead = {folder.name for folder in open_store(programme).interrupted()}
     return tuple(_ran(programme, row, dead) for row in rows)
 
 
@@ -80,11 +80,20 @@ def newest(programme: Programme, name: str | None) -> Ran:
         if found.findings is None or found.folder is None:
             why = found.state if found.error is None else f"{found.state}: {found.error}"
             raise NotOnFileError(f"run {name} came to no verdicts ({why})", fix="name another run")
-        return found
+        return _at_hand(programme, found)
     judged = next((ran for ran in every if ran.findings is not None and ran.guard is None), None)
     if judged is None:
         raise NotOnFileError("no run has come to verdicts yet", fix="start one: countersign reconcile")
-    return judged
+    return _at_hand(programme, judged)
+
+
+def _at_hand(programme: Programme, ran: Ran) -> Ran:
+    """Make sure that a judged run's findings can be read here; raises NotOnFileError where its files are gone."""
+    folder = open_store(programme).fetch(int(str(ran.run.evidence)))
+    if not (folder / findings_file.NAME).exists():
+        why = ledger.why_missing(folder, findings_file.NAME)
+        raise NotOnFileError(f"run {ran.run.run} cannot be read back: {why}", fix="name another run; `countersign runs` lists them")
+    return ran
 
 
 def findings(programme: Programme, folder: Path, keep: Callable[[Mapping[str, Any]], bool] = lambda _row: True) -> list[dict[str, Any]]:

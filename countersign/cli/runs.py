@@ -90,11 +90,16 @@ def diff(  # noqa: PLR0913 - one parameter for each option
     Exit code 0: nothing differs; 1: something does; 3: one of the runs did not look at something that the other saw, whatever else differs.
     """
     from countersign.cli.summary import public_key
+    from countersign.entry import open_store
     from countersign.programme import load
     from countersign.run_difference import KINDS, compared, pair
 
     loaded = load(programme)
-    earlier, later = pair(loaded.evidence.store, before, after, public_key(loaded))
+    store = open_store(loaded)
+    store.head()
+    earlier, later = pair(store.folder, before, after, public_key(loaded))
+    for sealed in (earlier, later):
+        store.fetch(int(sealed.name))
     kinds = KINDS if kind is Kind.ALL else (kind.value,)
     with compared(earlier, later, kinds=kinds, partner=partner, all_facts=all_facts) as difference:
         if as_json:

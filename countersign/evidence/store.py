@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import re
-import stat
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from countersign.errors import EvidenceError
-from countersign.evidence import statement
-from countersign.evidence.verify import INTENT, STAGING, STATEMENT, is_portable, run_folder
+from countersign.evidence import checkpoint, key_change, statement
+from countersign.evidence.staged import BESIDE, check_intent, check_says, fail, freeze, hash_files, sync
+from countersign.evidence.verify import CHECKPOINT, INTENT, STAGING, STATEMENT, is_portable, leaf_hash, read_envelope, root_of, run_folder
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from countersign.evidence.signer import Signer
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
@@ -65,6 +67,75 @@ Build = Callable[[Log], Mapping[str, object]]
 """Makes the statement; called again with a new Log when another run was faster, so it reads the clock itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How far a store itself keeps an entry's files from being removed, as it says when asked."""
+
+    until: datetime | None
+    """The earliest of its files (UTC); None: the store enforces nothing, as a folder does not."""
+    mode: str | None
+    """`GOVERNANCE` or `COMPLIANCE`; None: nothing is enforced."""
+    held: bool
+    """Whether every file is under the store's own legal hold; a hold in a folder is only an entry of the ledger."""
+
+
+class Store(Protocol):
+    """Where sealed entries lie: a folder, or a bucket with a folder as its copy. Each method raises EvidenceError where it fails.
+
+    A file of an entry is named by its sequence and its path inside the entry.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """The local folder: the store itself, or the copy of it, in which files may be missing until they are fetched."""
+
+    @property
+    def origin(self) -> str:
+        """Name of the chain."""
+
+    def stage(self, run_id: str) -> Staging:
+        """Make an empty staging folder for a run and hold it; an error when that run is staged already."""
+
+    def adopt(self, run_id: str) -> Staging:
+        """Take over a staging whose writer died; an error when it is gone or somebody holds it."""
+
+    def interrupted(self) -> tuple[Path, ...]:
+        """Stagings whose writer died or let go, by name."""
+
+    def head(self) -> Head | None:
+        """Return the last entry; None before the first."""
+
+    def entries(self) -> Iterator[Sealed]:
+        """Yield all entries in order; the statement of each (and what else is in `BESIDE`) is in its local folder then."""
+
+    def seal(self, staging: Staging, build: Build, signer: Signer) -> Sealed:
+        """Freeze what is staged, sign a statement over it and a checkpoint over the tree, and put the entry at the end of the chain."""
+
+    def seal_intent(self, staging: Staging, build: Build, signer: Signer) -> str:
+        """Sign what is about to be done, over the files staged so far; returns the intent's digest."""
+
+    def fetch(self, sequence: int) -> Path:
+        """Return the local folder of an entry, with every file that the store still has in it."""
+
+    def put_once(self, sequence: int, name: str, content: bytes) -> None:
+        """Add one of `BESIDE` to a sealed entry, whole or not at all; an error where there is such a file already."""
+
+    def get(self, sequence: int, name: str) -> bytes:
+        """Return a file of an entry."""
+
+    def names(self, sequence: int) -> tuple[str, ...]:
+        """Name the files of an entry that the store has, sorted."""
+
+    def remove(self, sequence: int, names: Iterable[str]) -> None:
+        """Remove files of an entry for good; those that are gone already are no error. Never one of `BESIDE`."""
+
+    def retention_of(self, sequence: int) -> Retention:
+        """Say how far the store itself protects an entry, read back from it."""
+
+    def hold(self, sequence: int, *, on: bool) -> None:
+        """Put the store's own legal hold on every file of an entry, or take it off; nothing where the store has none."""
+
+
 class Staging:
     """The folder a run writes into before it is sealed; leaving the `with` block unsealed leaves it interrupted."""
 
@@ -95,6 +166,7 @@ class FolderStore:
     """Evidence in a local folder, shared by any number of writers; `origin` names the chain (the customer)."""
 
     def __init__(self, folder: Path, *, origin: str = "countersign") -> None:
+        checkpoint.check_origin(origin)
         self.folder = folder
         self.origin = origin
         self._staging = folder / STAGING
@@ -148,20 +220,27 @@ class FolderStore:
     def seal(self, staging: Staging, build: Build, signer: Signer) -> Sealed:
         """Hash and freeze what is staged, sign a statement over it, and put the run at the end of the chain.
 
-        Empty folders are dropped, files become read-only. Raises EvidenceError, and then nothing is in the listing:
-        a link or device among the files, a file changed after the intent, a statement that does not say what it
-        was told, a full or read-only disk.
+        Empty folders are dropped, files become read-only; a signed checkpoint of the tree that ends with this run goes with it.
+        Raises EvidenceError, and then nothing is in the listing: a link or device among the files, a file changed after the
+        intent, a statement that does not say what it was told, a history that is not the one of the last checkpoint,
+        a full or read-only disk.
         """
         self._check_held(staging)
         with self._writing():
-            _freeze(staging.folder)
-            subjects = _hash(staging.folder, without=STATEMENT)
-            _check_intent(staging.folder, subjects)
+            freeze(staging.folder)
+            subjects = hash_files(staging.folder)
+            check_intent(staging.folder, subjects)
             while True:
                 head = self.head()
                 previous = None if head is None else head.statement_digest
                 log = Log(self.origin, 1 if head is None else head.sequence + 1, previous, MappingProxyType(subjects))
+                leaves = checkpoint.leaves(self.folder, self._numbers(), self.origin)
+                if len(leaves) != (log.sequence or 1) - 1:
+                    continue
+                key_change.check_may_sign(self.folder / run_folder(len(leaves)) if leaves else None, signer)
                 signed = self._write(staging, STATEMENT, log, build, signer)
+                leaves.append(leaf_hash(read_envelope(staging.folder / STATEMENT).payload))
+                self._place(staging.folder / CHECKPOINT, checkpoint.write(self.origin, len(leaves), root_of(leaves), signer))
                 target = self.folder / run_folder(log.sequence or 1)
                 try:
                     staging.folder.rename(target)
@@ -171,8 +250,8 @@ class FolderStore:
                         raise
                     continue
                 break
-            _sync(self.folder)
-            _sync(self._staging)
+            sync(self.folder)
+            sync(self._staging)
             self._lock_path(staging.run_id).unlink(missing_ok=True)
             staging.release()
         return Sealed(target, log.sequence or 1, signed)
@@ -181,32 +260,104 @@ class FolderStore:
         """Sign what is about to be done, over the files staged so far, as `intent.dsse.json`; returns its digest.
 
         It claims no place in the chain, but names the head of the time. The files it covers must not change any more.
-        Raises EvidenceError, also when the run has an intent already.
+        Raises EvidenceError, also when the run has an intent already, and where the history was changed.
         """
         self._check_held(staging)
         with self._writing():
             if (staging.folder / INTENT).exists():
                 raise EvidenceError(f"run {staging.run_id} has sealed its intent already")
             head = self.head()
+            # What is about to be done has to go on record: where the ledger cannot be continued, it is not done.
+            checkpoint.leaves(self.folder, self._numbers(), self.origin)
             previous = None if head is None else head.statement_digest
-            log = Log(self.origin, None, previous, MappingProxyType(_hash(staging.folder, without=STATEMENT)))
+            key_change.check_may_sign(None if head is None else self.folder / run_folder(head.sequence), signer)
+            log = Log(self.origin, None, previous, MappingProxyType(hash_files(staging.folder)))
             return self._write(staging, INTENT, log, build, signer)
+
+    def fetch(self, sequence: int) -> Path:
+        """Return the folder of a run. Raises EvidenceError when there is none."""
+        path = self.folder / run_folder(sequence)
+        if not path.is_dir():
+            raise EvidenceError(
+                f"there is no run {run_folder(sequence)} in {self.folder}", fix="`countersign evidence list` shows what is there"
+            )
+        return path
+
+    def put_once(self, sequence: int, name: str, content: bytes) -> None:
+        """Add a file of `BESIDE` to a sealed run. Raises EvidenceError where it has one already."""
+        if name not in BESIDE:
+            raise EvidenceError(f"{name!r} cannot be added to a sealed run")
+        with self._writing():
+            self._staging.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._place(self.fetch(sequence) / name, content, once=True)
+
+    def get(self, sequence: int, name: str) -> bytes:
+        """Return a file of a run. Raises EvidenceError when it cannot be read."""
+        path = self.fetch(sequence) / name
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise EvidenceError(f"{path} cannot be read: {error.strerror}", fix="countersign verify shows what was changed") from error
+
+    def names(self, sequence: int) -> tuple[str, ...]:
+        """Name the files of a run, sorted."""
+        folder = self.fetch(sequence)
+        with self._writing():
+            walked = [(root, files) for root, _, files in os.walk(folder, onerror=fail)]
+        return tuple(sorted(Path(root, name).relative_to(folder).as_posix() for root, files in walked for name in files))
+
+    def remove(self, sequence: int, names: Iterable[str]) -> None:
+        """Remove files of a run, and the folders that are empty then. Raises EvidenceError as for a path out of the run."""
+        folder = self.fetch(sequence)
+        with self._writing():
+            for name in names:
+                if name in BESIDE or not is_portable(name) or any((folder / part).is_symlink() for part in Path(name).parents):
+                    raise EvidenceError(f"{name!r} of run {run_folder(sequence)} is not removed", fix="countersign verify")
+                (folder / name).unlink(missing_ok=True)
+            for root, _, _ in os.walk(folder, topdown=False, onerror=fail):
+                if Path(root) != folder and not os.listdir(root):  # noqa: PTH208  # emptiness needs no paths
+                    Path(root).rmdir()
+            sync(folder)
+
+    def retention_of(self, sequence: int) -> Retention:
+        """Say that a folder enforces nothing. Raises EvidenceError when there is no such run."""
+        self.fetch(sequence)
+        return Retention(None, None, held=False)
+
+    def hold(self, sequence: int, *, on: bool) -> None:
+        """Do nothing: a folder cannot be held. Raises EvidenceError when there is no such run."""
+        del on
+        self.fetch(sequence)
 
     def _write(self, staging: Staging, name: str, log: Log, build: Build, signer: Signer) -> str:
         made = build(log)
-        _check_says(made, log)
+        check_says(made, log)
         content, signed = statement.sign(made, signer)
-        # Written beside the staging and moved in whole, so that a crash leaves no half envelope among the run's files.
-        part = self._staging / f"{staging.run_id}.part"
-        part.unlink(missing_ok=True)
-        with part.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
-        part.replace(staging.folder / name)
-        _sync(staging.folder)
+        self._place(staging.folder / name, content)
         return signed
+
+    def _place(self, path: Path, content: bytes, *, once: bool = False) -> None:
+        # Written beside the staging and moved in whole, so that a crash leaves no half file among the run's.
+        # What is added once may be added by two at a time; what is staged has one writer, who finds what a dead one left.
+        writer = f"-{os.getpid()}-{threading.get_ident()}" if once else ""
+        part = self._staging / f"{path.parent.name}{writer}.part"
+        part.unlink(missing_ok=True)
+        try:
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+            if once:
+                path.hardlink_to(part)
+            else:
+                part.replace(path)
+        except FileExistsError:
+            raise EvidenceError(f"{path} is there already, and evidence is never overwritten") from None
+        finally:
+            part.unlink(missing_ok=True)
+        sync(path.parent)
 
     def _numbers(self) -> list[int]:
         with self._writing():
@@ -267,69 +418,3 @@ class FolderStore:
                 f"evidence could not be kept in {self.folder}: {error.strerror}: {error.filename}",
                 fix="check the folder's permissions and free space; what is staged is kept and can be adopted",
             ) from error
-
-
-def _freeze(folder: Path) -> None:
-    """Drop empty folders and make files read-only."""
-    for root, _, files in os.walk(folder, topdown=False, onerror=_raise):
-        for name in files:
-            path = Path(root, name)
-            if stat.S_ISREG(path.lstat().st_mode):
-                path.chmod(0o444)
-        if Path(root) != folder and not os.listdir(root):  # noqa: PTH208  # emptiness needs no paths
-            Path(root).rmdir()
-
-
-def _hash(folder: Path, *, without: str) -> dict[str, str]:
-    """Path to SHA-256 hex of every file below the folder, written through to the disk. Raises EvidenceError for links and devices."""
-    found = {}
-    for root, folders, files in os.walk(folder, onerror=_raise):
-        for name in (*folders, *files):
-            path = Path(root, name)
-            inside = path.relative_to(folder).as_posix()
-            mode = path.lstat().st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise EvidenceError(
-                    f"{inside!r} in the run's folder is a link or a device, not a file", fix="copy the file itself into the run's folder"
-                )
-            if not is_portable(inside):
-                raise EvidenceError(
-                    f"{inside!r} in the run's folder has a name with a backslash or a character that is no text",
-                    fix="give the file another name",
-                )
-            if stat.S_ISREG(mode) and inside != without:
-                with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                    found[inside] = hashlib.file_digest(file, "sha256").hexdigest()
-                    os.fsync(file.fileno())
-        _sync(Path(root))
-    return found
-
-
-def _check_says(made: Mapping[str, object], log: Log) -> None:
-    listed = made.get("subject")
-    predicate = made.get("predicate")
-    says = {subject["name"]: subject["digest"]["sha256"] for subject in listed} if isinstance(listed, list) else None
-    if says != dict(log.subjects) or not isinstance(predicate, Mapping) or predicate.get("log") != log.entry():
-        raise EvidenceError("the statement does not say what it was told: it must hold Log.subjects and Log.entry()")
-
-
-def _check_intent(folder: Path, subjects: Mapping[str, str]) -> None:
-    if INTENT not in subjects:
-        return
-    for name, sha256 in statement.read(folder / INTENT).subjects.items():
-        if subjects.get(name) != sha256:
-            raise EvidenceError(
-                f"{name!r} was changed or removed after the intent that covers it was sealed", fix="write receipts into files of their own"
-            )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -6,12 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
 from countersign.errors import EvidenceError
-from countersign.evidence import signer, statement
+from countersign.evidence import ledger, signer, statement
 from countersign.evidence.verify import STATEMENT, pae, read_envelope, run_folder
 
 if TYPE_CHECKING:
@@ -77,6 +73,8 @@ class Sealed:
                 raise EvidenceError(f"{self.name}/{name} is a link, not a file of the run", fix=_FIX)
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise EvidenceError(f"run {self.name} cannot be compared: {ledger.why_missing(self.folder, name)}", fix=_FIX) from error
         except OSError as error:
             raise EvidenceError(f"{self.name}/{name} cannot be read: {error.strerror}", fix=_FIX) from error
         if found != expected:
@@ -148,23 +146,15 @@ def _unverified(path: Path, key: Path | None) -> str | None:
     if key is None:
         return "no public key of the customer was given"
     try:
-        public = load_pem_public_key(key.read_bytes())
-    except OSError as error:
-        return f"the public key {key.name} cannot be read: {error.strerror}"
-    except (ValueError, UnsupportedAlgorithm):
-        return f"{key.name} is no public key in PEM"
-    if not isinstance(public, Ed25519PublicKey):
-        return f"{key.name} is no Ed25519 key"
+        public = signer.read_public(key)
+    except EvidenceError as error:
+        return error.message
     envelope = read_envelope(path)
-    ours = [signature for keyid, signature in envelope.signatures if keyid == signer.keyid(public)]
+    ours = [signature for keyid, signature in envelope.signatures if keyid == public.keyid]
     if not ours:
         return "it was signed by another key than the programme's"
-    try:
-        public.verify(ours[0], pae(envelope))
-    except InvalidSignature:
-        raise EvidenceError(
-            f"the signature of run {path.parent.name} does not fit its statement, so nothing is compared", fix=_FIX
-        ) from None
+    if not signer.signs(public, ours[0], pae(envelope)):
+        raise EvidenceError(f"the signature of run {path.parent.name} does not fit its statement, so nothing is compared", fix=_FIX)
     return None
 
 

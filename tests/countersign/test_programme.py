@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,3 +221,42 @@ def test_a_pipe_does_not_hang(folder: Path) -> None:
     os.mkfifo(folder / "countersign.yaml")
     (problem,) = refused(folder)
     assert problem.message == "is not a regular file"
+
+
+def test_the_settings_of_evidence_have_absolute_paths_and_a_bucket_has_a_copy(folder: Path) -> None:
+    loaded = programme.load(folder).evidence
+    assert (None, None, None, "COMPLIANCE") == (loaded.s3, loaded.timestamps, loaded.pseudonyms, loaded.lock)
+    more = (
+        'lock: GOVERNANCE, region: eu-west-2, timestamps: {url: "http://tsa.example/tsr", ca: keys/ca.pem}, pseudonyms: "file:keys/p.key"'
+    )
+    change(folder, "store: evidence/", f"store: s3://northwind-evidence/nightly, copy: here/, {more}")
+    made = programme.load(folder).evidence
+    assert ("s3://northwind-evidence/nightly", folder / "here", "GOVERNANCE") == (made.s3, made.store, made.lock)
+    assert made.timestamps is not None
+    assert (folder / "keys/ca.pem", timedelta(minutes=15), f"file:{folder}/keys/p.key") == (
+        made.timestamps.ca,
+        made.timestamps.within,
+        made.pseudonyms,
+    )
+    change(folder, ", copy: here/", "")
+    assert folder / "evidence" == programme.load(folder).evidence.store
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "message"),
+    [
+        ("store: evidence/", "store: evidence/, copy: here/", "evidence.copy", "is only for a store in S3"),
+        ("store: evidence/", "store: evidence/, lock: GOVERNANCE", "evidence.lock", "is only for a store in S3"),
+        ("store: evidence/", 'store: evidence/, s3: "s3://bucket"', "evidence.s3", "is not a known key"),
+        ("store: evidence/", "store: s3://Bucket_/x", "evidence.s3", "is not a bucket"),
+        ("store: evidence/", "store: s3://bucket/x, copy: [a]", "evidence.copy", "is not a folder"),
+        ("store: evidence/", "store: s3://bucket/x, lock: NONE", "evidence.lock", "should be 'GOVERNANCE' or 'COMPLIANCE'"),
+        ("retention: P7Y", "retention: 7 years", "evidence.retention", "is not a period"),
+        ("retention: P7Y", 'pseudonyms: "hv:key"', "evidence.pseudonyms", "is not a key file"),
+        ("retention: P7Y", "timestamps: {url: ftp://tsa, ca: ca.pem}", "evidence.timestamps.url", "is not a web address"),
+        ("retention: P7Y", "timestamps: {url: https://tsa.example}", "evidence.timestamps.ca", "is missing"),
+    ],
+)
+def test_settings_of_evidence_that_do_not_fit_are_said(folder: Path, old: str, new: str, field: str, message: str) -> None:
+    change(folder, old, new)
+    assert [(field, message)] == [(problem.field, problem.message) for problem in refused(folder)]
