@@ -11,9 +11,11 @@ PROVIDERS = ("aws", "azure", "gcp", "vault")
 
 def files() -> dict[str, str]:
     """Return every file as `<provider>/<name>` to its text."""
+    from countersign.evidence import permissions
     from countersign.reading import connector
 
-    return {f"{provider}/{name}": text for provider in PROVIDERS for name, text in sorted(connector(provider).permission_files().items())}
+    declared = {provider: connector(provider).permission_files() for provider in PROVIDERS} | {"evidence": permissions.permission_files()}
+    return {f"{whose}/{name}": text for whose, made in declared.items() for name, text in sorted(made.items())}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from countersign import shares
 from countersign.cli import look, on_file, show
+from countersign.entry import KEYS, public_keys
 from countersign.evidence import signer
 from countersign.findings_file import NAME as FINDINGS
 from countersign.results import RunResult
@@ -89,12 +90,14 @@ def _read_and_judged(programme: Programme, result: Outcome, what: str, left: str
 def verify_command(programme: Programme, result: RunResult) -> str:
     """Return the command that checks the whole chain up to this run."""
     store, head = show.path(programme.evidence.store), result.statement_digest
-    return f"{show.program()} verify {store} --key {show.path(public_key(programme))} --expect-head {head}"
+    keys = " ".join(f"--key {show.path(key)}" for key in public_keys(programme) or (public_key(programme),))
+    return f"{show.program()} verify {store} {keys} --expect-head {head}"
 
 
 def public_key(programme: Programme) -> Path:
-    """Return where the public half of the programme's key lies."""
-    return signer.public_path(programme.folder / programme.evidence.signer.partition(":")[2])
+    """Return where the public half of the programme's key lies; for a key in a service, where `keys public -o` is told to put it."""
+    scheme, _, name = programme.evidence.signer.partition(":")
+    return signer.public_path(programme.folder / name) if scheme == "file" else programme.folder / KEYS / "evidence.pub.pem"
 
 
 def _scopes(programme: Programme, sources: list[dict[str, Any]]) -> list[tuple[object, ...]]:

@@ -1,0 +1,7 @@
+path "transit/sign/evidence" {
+  capabilities = ["update"]
+}
+
+path "transit/keys/evidence" {
+  capabilities = ["read"]
+}
