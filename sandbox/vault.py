@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _START_S = 60.0
 _STOP_S = 5.0
 _POLL_S = 0.05
+_SECRETS = frozenset({"client_token", "key", "private_key", "secret_id"})
+"""Fields of answers that hold one; `key` is the password that the engine `ssh` makes."""
 _LOWEST_PORT, _PORTS = 20_000, 12_000
 # The server's standard input is a pipe that only we hold open, and nobody writes to. When we end, whatever way, its reader wakes
 # up and kills the group. The kernel's own parent-death signal would come as soon as the *thread* that started the server ends.
@@ -50,14 +52,16 @@ def bao() -> str:
 class SandboxVault:
     """The server and its root token, with the few moves that an estate is built from.
 
-    Secrets that the server gives out are dropped where nobody needs them, and are never printed. The server ends with this
-    process even when that is killed; then only its folder is left behind.
+    Secrets that the server gives out are never printed; `given_out` keeps them, so that a test can look for them where they may not be.
+    The server ends with this process even when that is killed; then only its folder is left behind.
     """
 
     def __init__(self, *, port: int | None = None, config: str = "") -> None:
         """Take a port, None for any free one; `config` is HCL for the server beside what development mode says, such as a listener."""
         self.root_token = secrets.token_urlsafe(24)
         self.address = f"http://127.0.0.1:{port or free_port()}"
+        self.given_out = {self.root_token}
+        """Tokens, secret-ids, private keys and passwords that it answered to those who filled it."""
         self._config = config
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -103,7 +107,14 @@ class SandboxVault:
 
     def client(self, namespace: str | None = None, *, token: str | None = None) -> hvac.Client:
         """Return a client with the root token, or another one, in a namespace."""
-        return hvac.Client(self.address, token=self.root_token if token is None else token, namespace=namespace)
+        session = requests.Session()
+        session.hooks["response"].append(self._remember)
+        return hvac.Client(self.address, token=self.root_token if token is None else token, namespace=namespace, session=session)
+
+    def _remember(self, answer: requests.Response, *_: object, **__: object) -> None:
+        body = answer.json() if answer.headers.get("Content-Type") == "application/json" and answer.content else {}
+        for part in (body.get("auth") or {}, body.get("data") or {}) if isinstance(body, dict) else ():
+            self.given_out |= {value for name, value in part.items() if name in _SECRETS and isinstance(value, str) and value}
 
     def policy(self, name: str, hcl: str, *, namespace: str | None = None) -> None:
         """Write a policy."""
@@ -187,6 +198,7 @@ class SandboxVault:
     def user(self, name: str, *, policies: Sequence[str] = (), mount: str = "userpass", namespace: str | None = None) -> None:
         """Write a userpass user whose password nobody knows."""
         body = {"password": secrets.token_urlsafe(24), "token_policies": list(policies)}
+        self.given_out.add(str(body["password"]))
         self.client(namespace).write_data(f"auth/{mount}/users/{name}", data=body)
 
     def kv(

@@ -67,8 +67,8 @@ def sandbox(
         typer.Option(
             metavar="N",
             min=0,
-            max=65531,
-            help="AWS listens on N, Vault on N+1, Graph and Azure on N+2, Google on N+3 (gRPC) and N+4 (REST); 0: on any free ports.",
+            max=65530,
+            help="AWS listens on N, Vault on N+1, Graph and Azure on N+2, Google on N+3 and N+4, timestamps on N+5; 0: any free ports.",
         ),
     ] = 0,
     keep: Keep = None,
@@ -94,6 +94,7 @@ def sandbox(
                         "vault": {"address": clouds.vault.address},
                         "azure": {"graph": clouds.graph.address, "authority": clouds.graph.address, "management": clouds.graph.address},
                         "gcp": {"endpoint": clouds.gcp.endpoint, "rest": clouds.gcp.rest},
+                        "timestamps": {"url": clouds.tsa.address},
                     }
                 )
             else:
@@ -102,6 +103,7 @@ def sandbox(
                     f"Vault:       {clouds.vault.address}",
                     f"Entra/Azure: {clouds.graph.address}      (Graph, the token authority and Resource Manager)",
                     f"Google:      {clouds.gcp.endpoint} (gRPC), {clouds.gcp.rest} (REST)",
+                    f"Timestamps:  {clouds.tsa.address}",
                     f"Programme:   {show.path(folder)}",
                     "",
                     "In another terminal, in the same folder as here:",

@@ -34,6 +34,7 @@ def seed(clouds: Clouds, now: datetime, folder: Path) -> None:
     ca = folder / register.GRAPH_CA
     ca.parent.mkdir(exist_ok=True)
     shutil.copyfile(clouds.graph.ca, ca)
+    (folder / register.TSA_CA).write_bytes(clouds.tsa.ca)
     exports.write(folder / "exports", now)
     aws_accounts.seed(clouds.aws, now)
     aws_ways_in.seed(clouds.aws, now)

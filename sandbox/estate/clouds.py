@@ -1,4 +1,4 @@
-"""The four clouds that the estate lies in, started together."""
+"""The four clouds that the estate lies in, and a time-stamping authority, started together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from countersign.errors import CountersignError
 from sandbox.aws import SandboxAws
 from sandbox.gcp import SandboxGcp
 from sandbox.graph import SandboxGraph
+from sandbox.tsa import SandboxTsa
 from sandbox.vault import SandboxVault
 
 if TYPE_CHECKING:
@@ -23,22 +24,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Clouds:
-    """All four, running."""
+    """All of them, running."""
 
     aws: SandboxAws
     vault: SandboxVault
     graph: SandboxGraph
     gcp: SandboxGcp
+    tsa: SandboxTsa
 
 
 @contextmanager
 def running(port_base: int = 0, *, graph: GraphContract | None = None, gcp: GcpContract | None = None) -> Iterator[Clouds]:
-    """Start all four, empty, for a `with` block.
+    """Start them all, empty, for a `with` block.
 
-    AWS listens on `port_base` and Vault, Graph, Google's gRPC and Google's REST on the ports after it; 0: on any free ones.
+    AWS listens on `port_base`, and Vault, Graph, Google's gRPC and REST and the time-stamping authority on the ports after it; 0: on any
+    free ones.
     Requests, answers and seeds are checked against the contracts that are given. Raises CountersignError.
     """
-    at = _ports(port_base) if port_base else (0,) * 5
+    at = _ports(port_base) if port_base else (0,) * 6
     with ExitStack() as stack, ThreadPoolExecutor(1) as beside:
         # Vault is another process, and Google's libraries take seconds to load: both have time while the rest starts.
         vault = SandboxVault(port=at[1] or None)
@@ -49,6 +52,7 @@ def running(port_base: int = 0, *, graph: GraphContract | None = None, gcp: GcpC
             vault,
             stack.enter_context(SandboxGraph(contract=graph, port=at[2])),
             stack.enter_context(SandboxGcp(contract=gcp, port=at[3])),
+            stack.enter_context(SandboxTsa(port=at[5])),
         )
         starting.result()
         yield clouds
@@ -56,7 +60,7 @@ def running(port_base: int = 0, *, graph: GraphContract | None = None, gcp: GcpC
 
 def _ports(base: int) -> tuple[int, ...]:
     """Give the ports from `base` on. Raises CountersignError where one is in use, before anything has started."""
-    ports = tuple(range(base, base + 5))
+    ports = tuple(range(base, base + 6))
     for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,6 +68,6 @@ def _ports(base: int) -> tuple[int, ...]:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise CountersignError(
-                    f"the clouds cannot listen on port {port}: {error.strerror}", fix="name another base for their five ports"
+                    f"the clouds cannot listen on port {port}: {error.strerror}", fix="name another base for their six ports"
                 ) from error
     return ports

@@ -48,6 +48,8 @@ Entry = dict[str, Any]
 
 GRAPH_CA = "clouds/graph-ca.pem"
 """Where the programme folder keeps the certificate of the authority that the sandbox's Graph shows."""
+TSA_CA = "clouds/tsa-ca.pem"
+"""And where that of the root of the sandbox's timestamps."""
 CONTRACT_OVER_DAYS = 40
 """So long ago the contract with brightpath ended."""
 
@@ -92,7 +94,10 @@ def _config(clouds: Clouds) -> Entry:
     return {
         "customer": "northwind",
         "state": "sqlite:///state.db",
-        "evidence": {"store": "evidence/", "signer": "file:keys/evidence.pem", "retention": "P7Y"},
+        "evidence": {
+            "store": "evidence/", "signer": "file:keys/evidence.pem", "retention": "P7Y",
+            "timestamps": {"url": clouds.tsa.address, "ca": TSA_CA},
+        },
         "sources": [
             {
                 "name": "aws", "provider": "aws", "organization": True, "regions": ["eu-west-2"],
