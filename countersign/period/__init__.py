@@ -1,1 +1,9 @@
-"""What sealed evidence says of a span of time: which nights there were, what was judged, how long each finding stood, who answered for it."""
+"""What sealed evidence says of a span of time: which nights there were, who was judged, how long findings stood, who answered for it."""
+
+from __future__ import annotations
+
+from countersign.period.making import build
+from countersign.period.members import NoSuchPartnerError, NoSuchPeriodError
+from countersign.period.period import Period
+
+__all__ = ["NoSuchPartnerError", "NoSuchPeriodError", "Period", "build"]

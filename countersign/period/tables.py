@@ -20,7 +20,7 @@ TABLES = {
     """,
     # One row for each day (UTC) of the period: a night is the run that was judged as of that day.
     "nights": """
-        day DATE, state VARCHAR,                     -- complete, partial, stopped (by the guard), failed, missing
+        day DATE, state VARCHAR,                    -- complete, partial, stopped (by the guard), failed, missing, before (the ledger began)
         sequence BIGINT, run VARCHAR,                -- of the last judged run of that day; null: none
         runs BIGINT, failures BIGINT,                -- judged runs and failed entries of that day
         why VARCHAR                                  -- what explains anything but complete; null: complete, or nothing on file does
@@ -123,8 +123,30 @@ TABLES = {
     "drills": "sequence BIGINT, as_of TIMESTAMP, path VARCHAR, state VARCHAR, seconds BIGINT, findings BIGINT",
     # What an auditor drew, by size and seed; anybody draws the same again.
     "samples": """
-        control VARCHAR, place BIGINT, draw VARCHAR, -- sha256 hex of subject, NUL, control, NUL, seed: rows are its smallest, in order
-        subject VARCHAR, identity_name VARCHAR, partner VARCHAR, verdict VARCHAR, first_seen TIMESTAMP, last_seen TIMESTAMP, population BIGINT
+        control VARCHAR, place BIGINT, draw VARCHAR, -- sha256 hex of subject, control, seed, joined as they are: its smallest, in order
+        subject VARCHAR, identity_name VARCHAR, partner VARCHAR, verdict VARCHAR, first_seen TIMESTAMP, last_seen TIMESTAMP,
+        population BIGINT
     """,
 }
 """Table to its columns."""
+
+ORDER = {
+    "runs": "sequence",
+    "nights": "day",
+    "sources": "sequence, source, provider, scope",
+    "operations": "sequence, source, provider, scope, operation, started, finished",
+    "results": "sequence, control",
+    "controls": "control",
+    "populations": "control, subject",
+    "spells": "control, subject, opened, fingerprint",
+    "tickets": "key, ticket NULLS FIRST",
+    "clocks": "control, fingerprint, opened, clock",
+    "exceptions": "exception",
+    "accountability": "from_sequence, control, step",
+    "people": "person",
+    "partners": "partner NULLS LAST",
+    "offboardings": "partner",
+    "drills": "sequence",
+    "samples": "control, place",
+}
+"""Table to the order of its rows that is the same every time."""

@@ -1,0 +1,184 @@
+"""Who answered for what, by the registers that were in force in the period: one sealed copy for each time that it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from countersign.errors import CountersignError, EvidenceError
+from countersign.period.lens import OTHER
+from countersign.register import sealed
+from countersign.register.exceptions import exception_valid, renewals
+from countersign.register.matrix import matrix
+from countersign.register.records import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date, datetime
+
+    from countersign.period.ledger import Row
+    from countersign.period.lens import Lens
+    from countersign.period.members import Member
+    from countersign.register.records import Control, Partner, Register
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One register, from the first to the last run in a row that was judged by it."""
+
+    register: Register
+    first: Member
+    last: Member
+
+
+def registers(members: Sequence[Member], notes: list[str]) -> tuple[InForce, ...]:
+    """Read the registers of the judged runs, in order; what is not on file, or not to be read any more, goes into `notes`.
+
+    Raises EvidenceError for a copy that is not the register that its run's statement names.
+    """
+    read: dict[str, Register] = {}
+    found: list[InForce] = []
+    lost: list[int] = []
+    for member in members:
+        digest = str(member.predicate.get("registerDigest"))
+        register = read.get(digest) or _read(member, digest)
+        if register is None:
+            lost.append(member.sequence)
+            continue
+        read[digest] = register
+        if found and found[-1].register.digest == digest:
+            found[-1] = InForce(register, found[-1].first, member)
+        else:
+            found.append(InForce(register, member, member))
+    if lost:
+        notes.append(
+            f"{len(lost)} runs ({lost[0]} to {lost[-1]}) hold no register that can be read: who answered for what then is not said"
+        )
+    return tuple(found)
+
+
+def accountability(held: Sequence[InForce], titles: Mapping[str, str], mine: frozenset[str] | None, lens: Lens | None) -> Iterator[Row]:
+    """Yield the table `accountability`; `mine`: only these controls, None: all."""
+    for each in held:
+        for row in matrix(each.register, titles).rows:
+            if mine is not None and row.control not in mine:
+                continue
+            entry = each.register.control(row.control)
+            for step in STEPS:
+                yield {
+                    "register_digest": each.register.digest, "from_sequence": each.first.sequence, "from_as_of": each.first.as_of,
+                    "to_as_of": each.last.as_of, "control": row.control, "title": row.title, "governed_by": row.governed_by, "step": step,
+                } | _step(each.register, entry, step, lens)  # fmt: skip
+
+
+def people(held: Sequence[InForce], mine: frozenset[str] | None, lens: Lens | None) -> Iterator[Row]:
+    """Yield the people of the registers with how much they answer for by the last one that knew them. `mine`: as above."""
+    known: dict[str, Row] = {}
+    for each in held:
+        seen = matrix(each.register, {control: control for control in mine or ()} | dict.fromkeys(each.register.controls, ""))
+        rows = [row for row in seen.rows if mine is None or row.control in mine]
+        workloads = [entry for entry in each.register.workloads.values() if lens is None or entry.partner == lens.partner]
+        named = {column.id: column.name for column in seen.columns if column.kind == "partner-person"}
+        own = {person.id: person.name for person in each.register.people.values()}
+        for ref, name in {**named, **own}.items():
+            duties = sum(ref in row.cells for row in rows)
+            uses = sum(ref in (entry.owner, entry.backup_owner) for entry in workloads)
+            party = each.register.party(ref)
+            known[ref] = {
+                "person": ref, "name": name, "party": party, "active": each.register.live(ref) is not None or party is not None,
+                "controls": duties, "workloads": uses,
+            }  # fmt: skip
+    for ref in sorted(known):
+        row = known[ref]
+        if lens is None or (row["party"] in (None, lens.partner)):
+            yield row
+
+
+def partners(held: Sequence[InForce]) -> dict[str, Partner]:
+    """Return every partner that a register of the period named, as the last one that did."""
+    return {partner.id: partner for each in held for partner in each.register.partners.values()}
+
+
+def end_of(held: Sequence[InForce], partner: str) -> tuple[date | None, datetime | None]:
+    """Return the last day of a partner's contract, and when it is over (UTC, no zone), by the last register that names the partner."""
+    for each in reversed(held):
+        entry = each.register.partners.get(partner)
+        if entry is not None:
+            day = entry.contract.ends
+            return day, None if day is None else each.register.end_of(day).replace(tzinfo=None)
+    return None, None
+
+
+def exceptions(
+    held: Sequence[InForce], at: datetime, subjects: Mapping[str, tuple[str | None, str | None]], lens: Lens | None
+) -> Iterator[Row]:
+    """Yield the exceptions that a register of the period held, as the last one had them; `at`: of the last judged run.
+
+    `subjects`: the name and the partner of those that are known.
+    """
+    known = {name: (each, entry) for each in held for name, entry in each.register.exceptions.items()}
+    for name in sorted(known):
+        each, entry = known[name]
+        refused = exception_valid(each.register, entry, at) if each is held[-1] else "it is not in the register any more"
+        identity_name, partner = subjects.get(entry.subject, (None, _partner_of(each.register, entry.subject)))
+        if lens is not None and partner != lens.partner:
+            continue
+        yield {
+            "exception": name, "control": entry.control, "subject": entry.subject, "identity_name": identity_name, "partner": partner,
+            "requested_by": _ref(each.register, entry.requested_by, lens), "approved_by": _ref(each.register, entry.approved_by, lens),
+            "approved_on": entry.approved_on, "reason": entry.reason, "compensating_control": entry.compensating_control,
+            "exit_criteria": entry.exit_criteria, "expires": entry.expires, "renewals": len(renewals(each.register, entry)),
+            "ended_on": entry.ended_on, "in_force": refused is None, "refused": refused,
+        }  # fmt: skip
+
+
+def _read(member: Member, digest: str) -> Register | None:
+    path = member.file(sealed.NAME)
+    if path is None:
+        return None
+    try:
+        register = sealed.read(path)
+    except EvidenceError:
+        raise
+    except CountersignError:
+        return None
+    if register.digest != digest:
+        raise EvidenceError(
+            f"{member.folder.name}/{sealed.NAME} is not the register that the statement names",
+            fix="countersign verify shows what was changed",
+        )
+    return register
+
+
+def _step(register: Register, entry: Control | None, name: str, lens: Lens | None) -> Row:
+    if entry is None:
+        return {"accountable_is_customer": False}
+    step = getattr(entry.raci, name)
+    owners, answers = entry.owners, entry.answers
+
+    def ref(said: str | None) -> str | None:
+        return _ref(register, said, lens)
+
+    def refs(said: tuple[str, ...]) -> str | None:
+        return ", ".join(str(ref(each)) for each in said) or None
+
+    return {
+        "business_owner": ref(owners.business), "technical_owner": ref(owners.technical), "operational_owner": ref(owners.operational),
+        "approves": ref(answers.approves), "implements": ref(answers.implements), "monitors": refs(answers.monitors),
+        "revokes": ref(answers.revokes), "fallback": ref(entry.fallback),
+        "responsible": None if step is None else ref(step.R), "accountable": None if step is None else ref(step.A),
+        "consulted": None if step is None else refs(step.C), "informed": None if step is None else refs(step.I),
+        "accountable_is_customer": step is not None and register.live(step.A) is not None,
+    }  # fmt: skip
+
+
+def _ref(register: Register, said: str | None, lens: Lens | None) -> str | None:
+    party = register.party(said)
+    return OTHER if lens is not None and party not in (None, lens.partner) else said
+
+
+def _partner_of(register: Register, subject: str) -> str | None:
+    """Return whose entry of the register an exception is for; None: the subject is no entry, or nobody's but the customer's."""
+    kind, _, entry = subject.removeprefix(f"register:{register.customer.id}:").partition("/")
+    workload = register.workloads.get(entry) if kind == "workload" else None
+    return entry if kind == "partner" else None if workload is None else workload.partner
