@@ -135,7 +135,7 @@ def through_prefect(
     from flows import nightly_reconciliation
 
     del nightly_reconciliation  # imported because Prefect sets up its loggers then
-    with _told(tell):
+    with told(tell):
         return launch.nightly(programme, slot=slot or f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
 
 
@@ -147,12 +147,14 @@ class _Teller(logging.Handler):
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.module == "reconciliation":
+        # Only what is told in our own words carries a share (flows/telling.py).
+        if hasattr(record, "share"):
             self._tell(record.getMessage(), getattr(record, "share", None))
 
 
 @contextmanager
-def _told(tell: "Tell") -> "Iterator[None]":
+def told(tell: "Tell") -> "Iterator[None]":
+    """Pass on what a flow says of its work to `tell` while the block runs, in place of Prefect's log lines."""
     teller = _Teller(tell)
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
