@@ -37,7 +37,7 @@ def open_store(programme: Programme) -> Store:
         evidence.s3,
         evidence.store,
         origin=programme.customer,
-        mode=evidence.lock,
+        mode=evidence.lock or "COMPLIANCE",
         region=evidence.region,
         endpoint=evidence.endpoint,
         keys=public_keys(programme),

@@ -248,8 +248,8 @@ class EvidenceConfig(Entry):
     """Of the bucket; None: what the SDK's own configuration says."""
     endpoint: Address | None = None
     """None: AWS itself."""
-    lock: Literal["GOVERNANCE", "COMPLIANCE"] = "COMPLIANCE"
-    """Mode of the bucket's Object Lock. COMPLIANCE cannot be shortened or taken off by anybody before its time."""
+    lock: Literal["GOVERNANCE", "COMPLIANCE"] | None = None
+    """Mode of the bucket's Object Lock; None: there is no bucket. Nobody can shorten COMPLIANCE or take it off before its time."""
     signer: Signer
     """`file:` with an absolute path, or the URI of a key service."""
     retention: Period = "P7Y"
@@ -433,7 +433,11 @@ def _evidence_problems(written: Document, evidence: Mapping[str, object]) -> Ite
     copy = evidence.get("copy")
     if copy is not None and not isinstance(copy, str):
         yield written.problem(("evidence", "copy"), "is not a folder", "write `copy: evidence/`")
-    if not str(evidence.get("store")).startswith(_S3):
+    if str(evidence.get("store")).startswith(_S3):
+        if "lock" not in evidence:
+            fix = "write `lock: COMPLIANCE` (nobody can delete before the retention is over) or `lock: GOVERNANCE` (who may bypass it can)"
+            yield written.problem(("evidence", "lock"), "is missing, and what it says cannot be taken back", fix)
+    else:
         for name in ("copy", "region", "endpoint", "lock"):
             if name in evidence:
                 yield written.problem(("evidence", name), "is only for a store in S3", "take it out, or write `store: s3://bucket/prefix`")

@@ -89,15 +89,14 @@ def diff(  # noqa: PLR0913 - one parameter for each option
 
     Exit code 0: nothing differs; 1: something does; 3: one of the runs did not look at something that the other saw, whatever else differs.
     """
-    from countersign.cli.summary import public_key
-    from countersign.entry import open_store
+    from countersign.entry import open_store, public_keys
     from countersign.programme import load
     from countersign.run_difference import KINDS, compared, pair
 
     loaded = load(programme)
     store = open_store(loaded)
     store.head()
-    earlier, later = pair(store.folder, before, after, public_key(loaded))
+    earlier, later = pair(store.folder, before, after, public_keys(loaded))
     for sealed in (earlier, later):
         store.fetch(int(sealed.name))
     kinds = KINDS if kind is Kind.ALL else (kind.value,)

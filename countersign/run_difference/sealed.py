@@ -11,7 +11,7 @@ from countersign.evidence import ledger, signer, statement
 from countersign.evidence.verify import STATEMENT, pae, read_envelope, run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -82,11 +82,11 @@ class Sealed:
         return path
 
 
-def pair(store: Path, before: str, after: str, key: Path | None) -> tuple[Sealed, Sealed]:
+def pair(store: Path, before: str, after: str, keys: Sequence[Path]) -> tuple[Sealed, Sealed]:
     """Find two runs of an evidence folder by run id, folder name, `latest` or `previous`, and put them in the order of their sealing.
 
     `latest` is the last run that came to verdicts, also one that the run guard stopped; `previous` is the judged run before the other
-    one of the two, or before the latest where both are `previous` or the other is `latest`. `key` is the customer's public key; None:
+    one of the two, or before the latest where both are `previous` or the other is `latest`. `keys` are the customer's public keys; none:
     signatures are not checked. Raises NoSuchRunError, and EvidenceError for a statement that is broken or whose signature is false.
     """
     names = [before, after]
@@ -97,7 +97,7 @@ def pair(store: Path, before: str, after: str, key: Path | None) -> tuple[Sealed
             other = found[1 - place] or _find(store, newest_first, LATEST)
             found[place] = _before(store, newest_first, other)
     first, second = sorted((folder for folder in found if folder is not None), key=lambda folder: int(folder.name))
-    return _opened(first, key), _opened(second, key)
+    return _opened(first, keys), _opened(second, keys)
 
 
 def _names(store: Path) -> Iterator[str]:
@@ -136,24 +136,24 @@ def _judged(said: Statement) -> bool:
     return FINDINGS in said.subjects and "results" in said.predicate
 
 
-def _opened(folder: Path, key: Path | None) -> Sealed:
+def _opened(folder: Path, keys: Sequence[Path]) -> Sealed:
     path = folder / STATEMENT
-    return Sealed(folder, statement.read(path), _unverified(path, key))
+    return Sealed(folder, statement.read(path), _unverified(path, keys))
 
 
-def _unverified(path: Path, key: Path | None) -> str | None:
-    """Say why a signature cannot be checked. Raises EvidenceError for one that claims to be the key's and is not."""
-    if key is None:
+def _unverified(path: Path, keys: Sequence[Path]) -> str | None:
+    """Say why a signature cannot be checked. Raises EvidenceError for one that claims to be of one of the keys and is not."""
+    if not keys:
         return "no public key of the customer was given"
     try:
-        public = signer.read_public(key)
+        public = {key.keyid: key for key in map(signer.read_public, keys)}
     except EvidenceError as error:
         return error.message
     envelope = read_envelope(path)
-    ours = [signature for keyid, signature in envelope.signatures if keyid == public.keyid]
+    ours = [(public[keyid], signature) for keyid, signature in envelope.signatures if keyid in public]
     if not ours:
         return "it was signed by another key than the programme's"
-    if not signer.signs(public, ours[0], pae(envelope)):
+    if not signer.signs(*ours[0], pae(envelope)):
         raise EvidenceError(f"the signature of run {path.parent.name} does not fit its statement, so nothing is compared", fix=_FIX)
     return None
 

@@ -225,7 +225,7 @@ def test_a_pipe_does_not_hang(folder: Path) -> None:
 
 def test_the_settings_of_evidence_have_absolute_paths_and_a_bucket_has_a_copy(folder: Path) -> None:
     loaded = programme.load(folder).evidence
-    assert (None, None, None, "COMPLIANCE") == (loaded.s3, loaded.timestamps, loaded.pseudonyms, loaded.lock)
+    assert (None, None, None, None) == (loaded.s3, loaded.timestamps, loaded.pseudonyms, loaded.lock)
     more = (
         'lock: GOVERNANCE, region: eu-west-2, timestamps: {url: "http://tsa.example/tsr", ca: keys/ca.pem}, pseudonyms: "file:keys/p.key"'
     )
@@ -248,8 +248,9 @@ def test_the_settings_of_evidence_have_absolute_paths_and_a_bucket_has_a_copy(fo
         ("store: evidence/", "store: evidence/, copy: here/", "evidence.copy", "is only for a store in S3"),
         ("store: evidence/", "store: evidence/, lock: GOVERNANCE", "evidence.lock", "is only for a store in S3"),
         ("store: evidence/", 'store: evidence/, s3: "s3://bucket"', "evidence.s3", "is not a known key"),
-        ("store: evidence/", "store: s3://Bucket_/x", "evidence.s3", "is not a bucket"),
-        ("store: evidence/", "store: s3://bucket/x, copy: [a]", "evidence.copy", "is not a folder"),
+        ("store: evidence/", "store: s3://Bucket_/x, lock: COMPLIANCE", "evidence.s3", "is not a bucket"),
+        ("store: evidence/", "store: s3://bucket/x, copy: [a], lock: COMPLIANCE", "evidence.copy", "is not a folder"),
+        ("store: evidence/", "store: s3://bucket/x", "evidence.lock", "is missing, and what it says cannot be taken back"),
         ("store: evidence/", "store: s3://bucket/x, lock: NONE", "evidence.lock", "should be 'GOVERNANCE' or 'COMPLIANCE'"),
         ("retention: P7Y", "retention: 7 years", "evidence.retention", "is not a period"),
         ("retention: P7Y", 'pseudonyms: "hv:key"', "evidence.pseudonyms", "is not a key file"),

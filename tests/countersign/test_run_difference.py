@@ -145,7 +145,7 @@ class Nights:
             ).path.name
 
     def difference(self, **asked: Any) -> list[Change]:
-        with compared(*pair(self.store, "previous", "latest", self.key), **asked) as found:
+        with compared(*pair(self.store, "previous", "latest", [self.key]), **asked) as found:
             rows = list(found.rows())
             assert Counter((row.kind, row.what) for row in rows) == {
                 (kind, what): n for kind, counts in found.counts.items() for what, n in counts.items()
@@ -371,22 +371,24 @@ def test_what_is_not_as_signed_is_not_compared(nights: Nights) -> None:
         nights.difference()
     file.write_bytes(kept)
     stranger = signer.keygen(nights.folder / "stranger.pem")
-    assert [run.unverified for run in pair(nights.store, first, second, nights.key)] == [None, None]
-    assert {run.unverified for run in pair(nights.store, first, second, stranger)} == {"it was signed by another key than the programme's"}
-    assert {run.unverified for run in pair(nights.store, first, second, None)} == {"no public key of the customer was given"}
+    assert [run.unverified for run in pair(nights.store, first, second, [nights.key])] == [None, None]
+    assert {run.unverified for run in pair(nights.store, first, second, [stranger])} == {
+        "it was signed by another key than the programme's"
+    }
+    assert {run.unverified for run in pair(nights.store, first, second, [])} == {"no public key of the customer was given"}
     signed = nights.store / second / "statement.dsse.json"
     signed.chmod(0o644)
     signed.write_bytes((nights.store / first / "statement.dsse.json").read_bytes().replace(b'"sig":"', b'"sig":"AAAA', 1))
     with pytest.raises(EvidenceError):
-        pair(nights.store, first, second, nights.key)
+        pair(nights.store, first, second, [nights.key])
 
 
 def test_runs_are_found_by_many_names_and_put_in_order(nights: Nights) -> None:
     with pytest.raises(NoSuchRunError, match="no evidence"):
-        pair(nights.store, "previous", "latest", None)
+        pair(nights.store, "previous", "latest", [])
     first = nights.seal([*WHOLE, user()])
     with pytest.raises(NoSuchRunError, match="no run before 00000001"):
-        pair(nights.store, "previous", "latest", None)
+        pair(nights.store, "previous", "latest", [])
     failed, last = nights.fail(), nights.seal([*WHOLE, user()])
     for names in (
         ("previous", "latest"),
@@ -396,11 +398,11 @@ def test_runs_are_found_by_many_names_and_put_in_order(nights: Nights) -> None:
         ("previous", last),
         ("latest", "run-1"),
     ):
-        assert [run.name for run in pair(nights.store, *names, None)] == [first, last]
+        assert [run.name for run in pair(nights.store, *names, [])] == [first, last]
     with pytest.raises(NoSuchRunError, match="came to no verdicts"):
-        pair(nights.store, failed, "latest", None)
+        pair(nights.store, failed, "latest", [])
     with pytest.raises(NoSuchRunError, match="there is no run 'never'"):
-        pair(nights.store, "never", "latest", None)
+        pair(nights.store, "never", "latest", [])
 
 
 def test_hostile_names_are_names(nights: Nights) -> None:
