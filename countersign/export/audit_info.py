@@ -31,7 +31,10 @@ _FOLDERS = (
     ("samples/", "What was drawn from each population."),
     ("exceptions/", "What was accepted for a time: by whom, why, until when, whether it was used."),
     ("tickets/", "Tickets, and each finding against the clocks that were agreed."),
-    ("accountability/", "Who is responsible, accountable, consulted and informed, as the register said at the time; and the people."),
+    (
+        "accountability/",
+        "Who is responsible, accountable, consulted and informed, as the register said then; people; workloads and owners.",
+    ),
     ("partners/, drills/", "Scorecards, what became of access after contracts ended, and drills."),
     ("oscal/", "Assessment results and plan of action in OSCAL: aggregates and open findings."),
     ("ledger/", "The tree's leaves and signed checkpoint, and the statement of each entry unless they are withheld."),

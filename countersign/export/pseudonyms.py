@@ -40,6 +40,7 @@ _IDENTIFIERS = {
     "identity_name": "name", "name": "name",
     # Who the partners are is the customer's business too; their scorecards can be compared all the same.
     "partner": "partner", "party": "partner",
+    "owner": "person", "backup_owner": "person", "workload": "workload", "identities": "pattern",
     "person": "person", "accountable": "person", "requested_by": "person", "approved_by": "person",
     "scope": "scope", "source": "source", "limited_to": "source", "caller": "caller", "runner": "caller",
     "ticket": "ticket", "ticket_key": "ticket-key", "key": "ticket-key", "exception": "exception", "excepted": "exception",
@@ -51,7 +52,15 @@ _WORDS = frozenset(
 )
 """Columns with words of ours: known ones stay."""
 _SENTENCES = frozenset({"why", "error", "guard", "reason", "dropped_why", "operation", "refused"})
-_FREE = frozenset({("exceptions", "reason"), ("exceptions", "compensating_control"), ("exceptions", "exit_criteria")})
+_FREE = frozenset(
+    {
+        ("workloads", "purpose"),
+        ("workloads", "environment"),
+        ("exceptions", "reason"),
+        ("exceptions", "compensating_control"),
+        ("exceptions", "exit_criteria"),
+    }
+)
 _PARTIES = "accountability"
 """In this table an accountable party may be a person or a partner, and several stand in one cell."""
 _DIGEST = r"(sha256:)?[0-9a-f]{64}"

@@ -40,6 +40,7 @@ FILES = {
     "tickets/clocks.csv": "clocks",
     "accountability/raci.csv": "accountability",
     "accountability/people.csv": "people",
+    "accountability/workloads.csv": "workloads",
     "partners/scorecards.csv": "partners",
     "partners/offboardings.csv": "offboardings",
     "drills/drills.csv": "drills",

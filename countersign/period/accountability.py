@@ -94,6 +94,23 @@ def people(held: Sequence[InForce], mine: frozenset[str] | None, lens: Lens | No
             yield row
 
 
+def workloads(held: Sequence[InForce], lens: Lens | None) -> Iterator[Row]:
+    """Yield the registered uses of identities with who owns them, each by the last register that named it."""
+    known = {name: (each.register, entry) for each in held for name, entry in each.register.workloads.items()}
+    for name in sorted(known):
+        register, entry = known[name]
+        if lens is not None and entry.partner != lens.partner:
+            continue
+        owners = (entry.owner, entry.backup_owner)
+        yield {
+            "workload": name, "partner": entry.partner, "owner": _ref(register, entry.owner, lens),
+            "backup_owner": _ref(register, entry.backup_owner, lens),
+            "accountable": next((ref for ref in owners if register.live(ref) is not None), None),
+            "purpose": entry.purpose, "environment": entry.environment, "expires": entry.expires,
+            "reviewed": max((review.on for review in entry.reviews), default=None), "identities": list(entry.identities),
+        }  # fmt: skip
+
+
 def partners(held: Sequence[InForce]) -> dict[str, Partner]:
     """Return every partner that a register of the period named, as the last one that did."""
     return {partner.id: partner for each in held for partner in each.register.partners.values()}

@@ -30,11 +30,13 @@ _PROSE: dict[str, tuple[str, ...]] = {
         "responsible", "accountable", "consulted", "informed",
     ),
     "people": ("person", "name"),
+    "workloads": ("owner", "backup_owner", "accountable", "purpose", "environment"),
     "partners": ("contract",),
     "offboardings": ("why",),
 }  # fmt: skip
 """Columns of free text, in which somebody else may be named; the others are this partner's own identifiers, or ours."""
 _SENTENCES: dict[str, tuple[str, ...]] = {"spells": ("reason",), "sources": ("reason",), "operations": ("error",), "nights": ("why",)}
+_SENTENCES |= {"workloads": ("purpose",)}
 _SENTENCES |= {"exceptions": ("reason", "compensating_control", "exit_criteria", "refused")}
 """Of those, the columns that providers or people wrote, and that may name an identity."""
 _SHORTEST = 3

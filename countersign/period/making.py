@@ -230,6 +230,7 @@ class _Building:
             if self.lens is None or row["controls"] or row["workloads"] or opened_ or row["party"] == self.partner:
                 people.append(row | {"open_findings": opened_, "overdue": overdue})
         fill(self.db, "people", people)
+        fill(self.db, "workloads", accountability.workloads(held, self.lens))
 
     def _exceptions(self, held: Sequence[InForce]) -> None:
         if not held:

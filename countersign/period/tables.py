@@ -104,6 +104,14 @@ TABLES = {
         person VARCHAR, name VARCHAR, party VARCHAR, -- null: the customer's own; else the partner
         active BOOLEAN, controls BIGINT, workloads BIGINT, open_findings BIGINT, overdue BIGINT
     """,
+    # Registered uses of identities, as the last register that named each of them has it.
+    "workloads": """
+        workload VARCHAR, partner VARCHAR,           -- null: the customer's own
+        owner VARCHAR, backup_owner VARCHAR,
+        accountable VARCHAR,                         -- the first of the two who is an active person of the customer's; null: nobody is
+        purpose VARCHAR, environment VARCHAR, expires DATE, reviewed DATE,
+        identities VARCHAR[]                         -- as the register names them, `*` for any characters
+    """,
     # Scorecards. The row of partner null is what is nobody's but the customer's.
     "partners": """
         partner VARCHAR, name VARCHAR, contract VARCHAR, starts DATE, ends DATE, retention VARCHAR, direct_evidence_access BOOLEAN,
@@ -144,6 +152,7 @@ ORDER = {
     "exceptions": "exception",
     "accountability": "from_sequence, control, step",
     "people": "person",
+    "workloads": "workload",
     "partners": "partner NULLS LAST",
     "offboardings": "partner",
     "drills": "sequence",

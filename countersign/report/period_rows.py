@@ -71,6 +71,10 @@ EXCEPTIONS = """
     ORDER BY e.refused IS NULL, NOT coalesce(e.in_force, false), e.nights_used DESC, e.expires, e.exception LIMIT $most
 """
 PEOPLE = "SELECT * FROM people ORDER BY party IS NOT NULL, party, lower(name), person"
+WORKLOADS = """
+    SELECT *, count(*) OVER () AS of_all FROM workloads
+    ORDER BY accountable IS NOT NULL, partner IS NULL, partner, workload LIMIT $most
+"""
 PARTNERS = "SELECT * FROM partners ORDER BY partner IS NULL, overdue DESC NULLS LAST, open DESC NULLS LAST, partner"
 OFFBOARDINGS = "SELECT * FROM offboardings ORDER BY list_position(['still there', 'unknown', 'gone'], state), ended_on, partner"
 DRILLS = "SELECT *, count(*) OVER () AS of_all FROM drills ORDER BY as_of, sequence LIMIT $most"

@@ -86,6 +86,7 @@ def nights(file: Path) -> None:
         put(db, file.parent, "exceptions", _exceptions())
         put(db, file.parent, "accountability", _accountability(records))
         put(db, file.parent, "people", _people(spells))
+        put(db, file.parent, "workloads", _workloads())
         put(db, file.parent, "partners", _partners(spells))
         put(db, file.parent, "offboardings", _offboardings())
         put(
@@ -326,6 +327,15 @@ def _people(spells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"person": person, "name": name, "party": "acme" if person.startswith("acme/") else None, "active": person != "gunnar", "controls": 40 if person == "maria" else 0,
          "workloads": 3 if person in ("maria", "gunnar") else 0, "open_findings": standing[person], "overdue": late[person]}
         for person, name in PEOPLE.items()
+    ]  # fmt: skip
+
+
+def _workloads() -> list[dict[str, Any]]:
+    return [
+        {"workload": "acme-backup", "partner": "acme", "owner": "gunnar", "backup_owner": "maria", "accountable": "maria", "purpose": "Backs the shop's orders up.",
+         "environment": "production", "expires": date(2027, 3, 31), "reviewed": date(2026, 9, 1), "identities": ["aws:444455556666:user/acme-*"]},
+        {"workload": "<b>loader</b>", "partner": "brightpath", "owner": None, "backup_owner": None, "accountable": None, "purpose": "<img src=x onerror=alert(1)>",
+         "environment": None, "expires": None, "reviewed": None, "identities": [f"aws:*:role/<i>{n}</i>" for n in range(9)]},
     ]  # fmt: skip
 
 
