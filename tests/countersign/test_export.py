@@ -23,7 +23,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from countersign import scaffold
+from countersign import rotation, scaffold
 from countersign.errors import EvidenceError
 from countersign.evidence import statement
 from countersign.evidence.verify import BUNDLE, BUNDLE_TYPE, STATEMENT, ZipEntry, read_envelope, verify, zip_local
@@ -327,11 +327,11 @@ def test_with_a_signature_that_differs_each_time_the_same_bundle_has_the_envelop
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     private.chmod(0o600)
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    config = copy / "countersign.yaml"
-    config.write_text(config.read_text().replace("file:keys/evidence.pem", "file:keys/p256.pem"))
+    rotation.rotate(load(copy), "file:keys/p256.pem", clock=lambda: NOW)
     first, second = (made(copy, tmp_path / f"{name}.zip").path.read_bytes() for name in ("first", "second"))
     assert first == second
     assert 2 == sum(name.startswith("keys/") for name in files(tmp_path / "first.zip"))
+    assert verify(tmp_path / "first.zip", sorted((copy / "keys").glob("*.pub.pem"))).ok
 
 
 def test_the_zip_is_of_the_one_form_that_the_check_rebuilds(tmp_path: Path) -> None:
