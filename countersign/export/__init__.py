@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -223,10 +222,9 @@ def _outside(said: Period, names: Pseudonyms, database: Path, wanted: Wanted) ->
 
 
 def _pdf(said: Period, work: Path) -> bytes:
-    # Until countersign.report.summary_pdf is part of the house; a plain import inside this function then, since it needs an extra.
-    if importlib.util.find_spec("countersign.report.summary_pdf") is None:
-        raise NotAPeriodError("this version writes no PDF", fix="leave out --pdf, and print index.html from a browser")
-    importlib.import_module("countersign.report.summary_pdf").write_summary_pdf(work / "summary.pdf", said)
+    from countersign.report.summary_pdf import write_summary_pdf  # WeasyPrint loads slowly, and is an extra
+
+    write_summary_pdf(work / "summary.pdf", said)
     return (work / "summary.pdf").read_bytes()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from countersign import oscal
 from countersign.evidence import verify
 from countersign.export import audit_info, ledger, tables, verify_txt, workbook
 from countersign.report.period import write_period
@@ -76,11 +76,8 @@ def fill(  # noqa: PLR0913 - a bundle's files come from all of these
 
 
 def _oscal(said: Period) -> Iterator[tuple[str, object]]:
-    # Until countersign.oscal is part of the house; a plain import then.
-    if importlib.util.find_spec("countersign.oscal") is not None:
-        oscal = importlib.import_module("countersign.oscal")
-        yield "assessment-results", oscal.assessment_results(said)
-        yield "plan-of-action-and-milestones", oscal.plan_of_action(said)
+    yield "assessment-results", oscal.assessment_results(said)
+    yield "plan-of-action-and-milestones", oscal.plan_of_action(said)
 
 
 def _rows(db: DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
