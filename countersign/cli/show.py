@@ -142,8 +142,20 @@ def problem_list(problems: Iterable[Problem]) -> list[dict[str, object]]:
 def progress(title: str) -> Iterator[Tell]:
     """Show on standard error that work goes on; yields what to call with each message, from any thread.
 
-    On a terminal a bar shows how much is done, as soon as anybody says so; elsewhere each message is a line.
+    On a terminal a bar shows how much is done, as soon as anybody says so; elsewhere each message is a line. Ctrl-C raises
+    KeyboardInterrupt also in the middle of a query, of which DuckDB makes a RuntimeError.
     """
+    try:
+        with _shown(title) as tell:
+            yield tell
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
+def _shown(title: str) -> Iterator[Tell]:
     console = _console(sys.stderr)
     if not console.is_terminal:
         say(Text(clean(title)))

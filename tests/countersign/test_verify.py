@@ -126,8 +126,9 @@ def test_a_key_hands_over_to_the_next_once_and_for_all(tmp_path: Path, key: Path
 
 def test_a_new_key_signs_nothing_before_its_time(tmp_path: Path, key: Path) -> None:
     new = key_file(tmp_path, "p256")
-    ledger = Ledger(tmp_path / "evidence", key).nights(0)
-    ledger.seal("reconcile", 1, signed_by=new)
+    ledger = Ledger(tmp_path / "evidence", key).nights(1)
+    statement = ledger.runs[1] / S
+    put(statement, sign(verify.read_envelope(statement).payload, new))
     assert [f"{R2}/{S}"] == [
         file for file, what in ledger.problems(key.with_name("ed25519.pub.pem"), signer.public_path(new)) if "in force" in what
     ]
