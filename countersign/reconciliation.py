@@ -372,8 +372,8 @@ class Reconciliation:
         except EvidenceError as error:
             self.tell(f"no timestamps were asked for: {error.message}")
 
-    def _under(self) -> dict[str, object]:
-        return run_evidence.about(self.programme, self.as_of, self._only)
+    def _under(self, as_of: datetime | None = None) -> dict[str, object]:
+        return run_evidence.about(self.programme, as_of or self.as_of, self._only)
 
     def _to_take_over(self) -> str | None:
         """Name the dead run of this slot that had not come further than judging; None where there is none to take over."""
@@ -386,13 +386,21 @@ class Reconciliation:
 
     def _seal_interrupted(self, but: str | None) -> None:
         """Put what dead runs left behind into the chain, as failed entries, before this run adds its own."""
+        known = {run.run: run for run in self.state.runs()}
         for folder in self.store.interrupted():
             if folder.name == but:
                 continue
             with self.store.adopt(folder.name) as staging:
-                began = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+                dead = known.get(folder.name)
+                began = datetime.fromtimestamp(folder.stat().st_mtime, UTC) if dead is None else dead.started
                 self._seal_failed(
-                    staging, folder.name, None, min(began, self.started), "interrupted: the process died before it sealed the run"
+                    staging,
+                    folder.name,
+                    None if dead is None else dead.slot,
+                    min(began, self.started),
+                    "interrupted: the process died before it sealed the run",
+                    # The night that it was for, not tonight's: its failure explains that one.
+                    as_of=None if dead is None else dead.as_of,
                 )
         self._say_what_was_sealed({run.run: run for run in self.state.runs() if run.state == "running" and run.run != but})
 
@@ -410,7 +418,9 @@ class Reconciliation:
             if began is None or instant(said.predicate["finished"]) < began - timedelta(days=1):
                 break
 
-    def _seal_failed(self, staging: Staging, run: str, slot: str | None, began: datetime, why: str) -> None:
+    def _seal_failed(  # noqa: PLR0913, PLR0917 - what is known of a run that failed, tonight's or an earlier one
+        self, staging: Staging, run: str, slot: str | None, began: datetime, why: str, as_of: datetime | None = None
+    ) -> None:
         run_files.write_json(staging.folder / "failure.json", {"run": run, "why": why, "at": stamp(self.clock())})
 
         def build_statement(log: Log) -> dict[str, object]:
@@ -424,7 +434,7 @@ class Reconciliation:
                 started=began,
                 finished=finished,
                 subjects=log.subjects,
-                predicate_extra=self._under() | {"state": "failed", "error": why} | kept,
+                predicate_extra=self._under(as_of) | {"state": "failed", "error": why} | kept,
                 log=log.entry(),
             )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from countersign import findings_file, scaffold
+from countersign.clock import stamp
 from countersign.desk.local import LocalDesk
 from countersign.errors import CountersignError
 from countersign.evidence import statement
@@ -325,7 +326,10 @@ def test_a_dead_run_is_not_taken_over_under_other_terms(folder: Path, change: st
         said = json.loads(note.read_text())
         note.write_text(json.dumps(said | {"began": "2026-01-01T00:00:00Z"}))
     export(folder, "111111111111", {"old": (None, None), "fine": (10, 1)})
-    result = reconcile(load(folder), NOW, slot="2026-11-23" if change == "other slot" else "2026-11-22")
+    tonight = NOW + timedelta(days=1) if change == "other slot" else NOW
+    result = reconcile(load(folder), tonight, slot="2026-11-23" if change == "other slot" else "2026-11-22")
+    left = statement.read(folder / "evidence" / "00000001" / STATEMENT).predicate
+    assert (stamp(NOW), "2026-11-22") == (left["asOf"], left["slot"])
     assert standing(folder) == {("inactive", STALE): "open"}
     assert ("00000002", True) == (result.evidence.name, (folder / "evidence" / "00000001" / "failure.json").exists())
     assert verified(folder)
