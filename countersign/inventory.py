@@ -159,7 +159,7 @@ def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Pat
     seen_file = _observed(observations, scope)
     seen_file.parent.mkdir(parents=True, exist_ok=True)
     files: dict[str, BinaryIO] = {}
-    counts: Counter[type] = Counter()
+    counts: dict[type, int] = dict.fromkeys((*_TABLE_OF, Observation), 0)
     coverage: list[Coverage] = []
     caller = None
     done = False
@@ -168,14 +168,16 @@ def spool(records: Iterable[Record], scope: Scope, work: Path, observations: Pat
             files[table] = (where / f"{table}.jsonl").open("wb", buffering=_BUFFER)
         with seen_file.open("wb") as raw, zstandard.ZstdCompressor(level=OBSERVATION_LEVEL).stream_writer(raw) as seen:
             writers = {kind: files[table].write for kind, table in _TABLE_OF.items()} | {Observation: seen.write}
+            dumps, rare = orjson.dumps, {Observation, Coverage}
             for record in records:
                 kind = type(record)
-                writers[kind](orjson.dumps(record, option=_WRITE))
+                writers[kind](dumps(record, None, _WRITE))
                 counts[kind] += 1
-                if isinstance(record, Observation):
-                    caller = record.caller
-                elif isinstance(record, Coverage):
-                    coverage.append(record)
+                if kind in rare:
+                    if isinstance(record, Observation):
+                        caller = record.caller
+                    elif isinstance(record, Coverage):
+                        coverage.append(record)
         done = True
     finally:
         for file in files.values():
