@@ -34,6 +34,7 @@ from countersign.finding import Seen, Transition, guard, life
 from countersign.inventory import Reading, collect, folder_name, spool, unread
 from countersign.judge import Judgement, judge
 from countersign.key_lookup import needs_id
+from countersign.memory import seldom_searched
 from countersign.programme import claims
 from countersign.reading import ReadRequest, Scope, connector
 from countersign.remediation import Night, plan, scan_looks_wrong
@@ -123,6 +124,7 @@ class Reconciliation:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.enter_context(seldom_searched())
             self._signer = signer.load(self.programme.evidence.signer)
             self.state = stack.enter_context(State(self.programme.state))
             stack.enter_context(self.state.lock(f"reconcile {self.run} (pid {os.getpid()})", self.started))
