@@ -71,6 +71,8 @@ def build(
         history.recall(db, last)
         for step in _STEPS:
             db.execute(_sql(step))
+            if step == "history":
+                history.settle(db, database)
         for kind, file in SUBJECTS.items():
             if kind == "finding":
                 stood.look_again(db)

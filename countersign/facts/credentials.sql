@@ -53,17 +53,14 @@ LEFT JOIN track_limits p ON p.policy = coalesce(who.policy, 0)
 
 -- Credentials of one identity and kind, where there are several: which is the newest, and how often one followed another.
 CREATE OR REPLACE TABLE siblings AS
-WITH several AS (
-    SELECT identity_uid, kind FROM credentials JOIN kinds USING (provider, kind) WHERE succession = 'identity' GROUP BY identity_uid, kind HAVING count(*) > 1
-),
-counted AS MATERIALIZED (
+WITH counted AS MATERIALIZED (
     SELECT identity_uid, kind, count(*) FILTER (open) AS live_count, count(*) FILTER (open IS NULL) AS unclear_count,
            count(*) FILTER (created_at IS NULL AND open IS NOT FALSE) AS undated_count, count(*) FILTER (created_at IS NULL) AS undated_ever,
            max(created_at) FILTER (open) AS newest_at, arg_max(uid, (created_at, uid)) FILTER (open AND created_at IS NOT NULL) AS newest_uid,
            max(created_at) FILTER (open IS NULL) AS newest_unclear_at, min(created_at) AS first_at,
            count(*) FILTER (made_in_window) AS made, date_diff('second', min(created_at) FILTER (made_in_window), max(created_at) FILTER (made_in_window)) AS apart_s
     FROM (SELECT *, live AND NOT ended AS open, created_at > window_at AND created_at <= as_of AS made_in_window FROM held WHERE succession = 'identity')
-    SEMI JOIN several USING (identity_uid, kind) GROUP BY identity_uid, kind
+    GROUP BY identity_uid, kind HAVING count(*) > 1
 ),
 exactly AS (    -- of many, those that were made in one second are one; of two it is seen without looking again
     SELECT identity_uid, kind, count(DISTINCT date_trunc('second', created_at)) AS made

@@ -1,19 +1,20 @@
 """What earlier runs saw of credentials and the inventory does not say any more; carried from run to run in `history.parquet`.
 
-The SQL file beside this one makes the table `history` from tonight's inventory and from what the last judged run left.
+The SQL file beside this one makes `history` from tonight's inventory and from what the last judged run left.
 A night on which a scope could not be read takes nothing away from it.
 """
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
-
-import duckdb
 
 from countersign.inventory import TABLES, sql_text
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import duckdb
 
 NAME = "history.parquet"
 _COLUMNS = {
@@ -44,10 +45,20 @@ def recall(db: duckdb.DuckDBPyConnection, last: Path | None) -> None:
     _view(db, "last_history", None if inventory is None else inventory / NAME, _COLUMNS)
 
 
+def settle(db: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Write what is known now beside the run's scratch database, and make the view `history` of it."""
+    file = sql_text(_settled(database))
+    db.execute(f"COPY history_tonight TO {file} (FORMAT parquet, COMPRESSION zstd)")
+    db.execute(f"CREATE OR REPLACE VIEW history AS SELECT * FROM read_parquet({file})")
+
+
 def keep(database: Path, inventory: Path) -> None:
-    """Write the table `history` of a run's scratch database into its inventory, for the next run."""
-    with duckdb.connect(str(database), read_only=True) as db:
-        db.execute(f"COPY history TO {sql_text(inventory / NAME)} (FORMAT parquet, COMPRESSION zstd)")
+    """Put the `history` of a run's scratch database into its inventory, for the next run."""
+    shutil.copyfile(_settled(database), inventory / NAME)
+
+
+def _settled(database: Path) -> Path:
+    return database.with_suffix(f".{NAME}")
 
 
 def _view(db: duckdb.DuckDBPyConnection, name: str, file: Path | None, columns: dict[str, str]) -> None:

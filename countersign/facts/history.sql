@@ -60,7 +60,7 @@ FROM credentials c LEFT JOIN seen_off o ON o.subject = c.uid WHERE c.enabled = F
 UNION ALL SELECT c.provider, c.scope, c.kind, c.uid, o.since FROM credentials c JOIN seen_off o ON o.subject = c.uid JOIN kinds k ON k.provider = c.provider AND k.kind = c.kind
 WHERE c.enabled IS DISTINCT FROM FALSE AND (c.enabled IS NULL OR CASE WHEN k.used_by_day THEN date_trunc('day', c.last_used_at) ELSE c.last_used_at END > o.since) AND (c.created_at > o.since) IS DISTINCT FROM TRUE;
 
-CREATE OR REPLACE TABLE history AS
+CREATE TEMP VIEW history_tonight AS
 SELECT 'creation' AS what, provider, scope, kind, subject, since, NULL::TIMESTAMP AS until FROM past
 UNION ALL SELECT 'off', provider, scope, kind, subject, since, NULL FROM switched_off
 UNION ALL SELECT 'off', h.provider, h.scope, h.kind, h.subject, h.since, NULL FROM last_history h ANTI JOIN credentials c ON c.uid = h.subject
