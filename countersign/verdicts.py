@@ -34,6 +34,8 @@ def write(path: Path, database: Path, expectations: Sequence[Expectation]) -> No
     `unknown` counts subjects that were seen. What an unread scope hides has no row anywhere: `results.json` counts those scopes.
     """
     with opened(database) as db:
+        # The file says the same words either way; as numbered ones they need not be looked up row by row.
+        db.execute(f"CREATE TEMP TYPE verdict AS ENUM ({', '.join(map(sql_text, VERDICTS))})")
         excepted = {control for (control,) in db.execute("SELECT DISTINCT control FROM register_exceptions").fetchall()}
         kinds = (_of_kind(kind, tuple(e for e in expectations if kind in e.subjects), excepted) for kind in SUBJECTS)
         db.execute(
@@ -48,11 +50,15 @@ def _of_kind(kind: str, judged: Sequence[Expectation], excepted: Iterable[str]) 
 
 
 def _verdict(e: Expectation, excepted: Iterable[str]) -> str:
-    failed = f"'{FAIL}'"
+    failed = _word(FAIL)
     if e.id in excepted:
         accepted = f"(SELECT subject FROM register_exceptions WHERE control = {sql_text(e.id)})"
-        failed = f"CASE WHEN subject IN {accepted} THEN '{EXCEPTED}' ELSE '{FAIL}' END"
+        failed = f"CASE WHEN subject IN {accepted} THEN {_word(EXCEPTED)} ELSE {failed} END"
     return (
-        f'CASE WHEN "{e.population}" IS FALSE THEN NULL WHEN "{e.population}" IS NULL OR "{e.holds.column}" IS NULL THEN \'{UNKNOWN}\' '
-        f"WHEN {e.holds.breaks()} THEN {failed} ELSE '{PASS}' END"
+        f'CASE WHEN "{e.population}" IS FALSE THEN NULL WHEN "{e.population}" IS NULL OR "{e.holds.column}" IS NULL THEN {_word(UNKNOWN)} '
+        f"WHEN {e.holds.breaks()} THEN {failed} ELSE {_word(PASS)} END"
     )
+
+
+def _word(verdict: str) -> str:
+    return f"{sql_text(verdict)}::verdict"
