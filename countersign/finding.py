@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,9 +30,8 @@ def inert(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failing:
-    """One subject that fails one control in this run."""
+class Failing(NamedTuple):
+    """One subject that fails one control in this run (a tuple, because there may be half a million)."""
 
     fingerprint: str
     control: str
@@ -92,8 +90,7 @@ class Known(NamedTuple):
     """Last run that saw it fail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """What one run did to one finding; `after is before` when there is nothing to write."""
 
     kind: Kind

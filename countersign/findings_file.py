@@ -17,7 +17,7 @@ from countersign.finding import Failing, Known
 from countersign.inventory import sql_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -51,6 +51,7 @@ _LEDGER = {
 }
 _TIMES = (*(name for name, kind in _LEDGER.items() if kind == "TIMESTAMP"), "looked_before")
 _of_ledger = attrgetter(*_LEDGER)
+_SPAN = Failing._fields.index("due_span")
 
 
 def source_scope(source: str) -> str:
@@ -71,7 +72,7 @@ def failing(database: Path, register: Register, standing: Iterable[Known] = ()) 
     spans: dict[str, timedelta | None] = {
         control: None if (entry := register.control(control)) is None else getattr(entry.slas, clock) for control, clock in clocks.items()
     }
-    columns = (
+    columns = (  # the fields of Failing, in their order, without the span
         "fingerprint, control, subject, subject_kind, identity, identity_name, provider, "
         "CASE WHEN kind = 'source' THEN 'source/' || split_part(subject, ':source/', 2) ELSE scope END, "
         "partner, accountable, severity, reason, facts_digest, excepted, timezone('UTC', excepted_until)"
@@ -80,47 +81,18 @@ def failing(database: Path, register: Register, standing: Iterable[Known] = ()) 
         cursor = db.execute(f"SELECT {columns} FROM failures ORDER BY control, subject")
         while rows := cursor.fetchmany(BATCH):
             for row in rows:
-                (
-                    fingerprint,
-                    control,
-                    subject,
-                    subject_kind,
-                    identity,
-                    name,
-                    provider,
-                    scope,
-                    partner,
-                    accountable,
-                    severity,
-                    reason,
-                    digest,
-                    excepted,
-                    until,
-                ) = row
-                if _stands_in(subject) and fingerprint not in met and (control, identity) in named:
+                now = Failing._make((*row[:_SPAN], spans.get(row[1]), *row[_SPAN:]))
+                if _stands_in(now.subject) and now.fingerprint not in met and (now.control, now.identity) in named:
                     continue
-                yield Failing(
-                    fingerprint=fingerprint,
-                    control=control,
-                    subject=subject,
-                    subject_kind=subject_kind,
-                    identity=identity,
-                    identity_name=name,
-                    provider=provider,
-                    scope=scope,
-                    partner=partner,
-                    accountable=accountable,
-                    severity=severity,
-                    reason=reason,
-                    facts_digest=digest,
-                    due_span=spans.get(control),
-                    excepted=excepted,
-                    excepted_until=until,
-                )
+                yield now
 
 
-def unknown(database: Path, standing: Sequence[Known]) -> frozenset[str]:
-    """Return the fingerprints among the standing findings whose subject is there, but whose verdict is unknown in this run."""
+def unknown(database: Path, standing: Iterable[Known], controls: Container[str]) -> frozenset[str]:
+    """Return the fingerprints among the standing findings whose subject is there, but whose verdict is unknown in this run.
+
+    `controls` are those of which any subject's verdict is unknown: no other's findings need be looked at.
+    """
+    standing = [row for row in standing if row.control in controls]
     if not standing:
         return frozenset()
     records = {record.id: record for record in expectations()}
@@ -191,6 +163,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 def _stands_in(subject: str) -> bool:
     """Whether a subject is an AWS key that is called by its holder and its creation, since its id was not listed."""
+    if "@" not in subject:
+        return False
     provider, _, rest = subject.partition(":")
     return provider == "aws" and "@" in rest.partition(":access-key/")[2]
 

@@ -144,6 +144,11 @@ class Judgement:
     results: tuple[ControlResult, ...]
     validated: Validated
 
+    @property
+    def unclear(self) -> frozenset[str]:
+        """The controls that a subject which was read came to no verdict under."""
+        return frozenset(result.id for result in self.results if any(reason.unit == "subject" for reason in result.unknown_reasons))
+
 
 def judge(database: Path, expectations: Sequence[Expectation], readings: Iterable[Reading]) -> Judgement:
     """Judge the `facts` table of `database` and leave its failing subjects in a `failures` view there.

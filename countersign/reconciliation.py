@@ -258,7 +258,7 @@ class Reconciliation:
         known = self.state.known()
         standing = [row for row in known.values() if row.state != "resolved"]
         failing = findings_file.failing(judged.database, self.programme.register, standing)
-        unknown = findings_file.unknown(judged.database, standing)
+        unknown = findings_file.unknown(judged.database, standing, judged.judgement.unclear)
         seen = _seen(judged.readings, self.programme.customer)
         controls = frozenset(result.id for result in judged.judgement.results)
         found = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))

@@ -44,13 +44,14 @@ class Utc(sa.types.TypeDecorator[datetime]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401  (SQLAlchemy's signature)
         """Read it back."""
         del dialect
-        return None if value is None else _read(value)
+        return read(value)
 
 
 # Half a million rows share a few thousand times: cached, they also share the objects.
 @lru_cache(maxsize=1 << 16)
-def _read(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def read(text: str | None) -> datetime | None:
+    """Read a time as `Utc` keeps it, from rows that come from the driver itself; None stays None."""
+    return None if text is None else datetime.fromisoformat(text)
 
 
 @lru_cache(maxsize=1 << 16)

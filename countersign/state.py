@@ -17,7 +17,7 @@ from countersign.clock import stamp
 from countersign.errors import CountersignError
 from countersign.finding import Known
 from countersign.remediation import TicketRow
-from countersign.schema import Utc, finding_events, findings, holder, open_engine, runs, tickets, writing, written
+from countersign.schema import Utc, finding_events, findings, holder, open_engine, read, runs, tickets, writing, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +37,7 @@ _SHARED = tuple(
     Known._fields.index(name)
     for name in ("control", "subject_kind", "provider", "scope", "partner", "accountable", "severity", "state", "last_seen_run")
 )
+_TIMES = tuple(index for index, name in enumerate(Known._fields) if isinstance(findings.c[name].type, Utc))
 _ENDED: tuple[TicketState, ...] = ("closed",)
 
 
@@ -381,10 +382,13 @@ class State:
         same: dict[str | None, str | None] = {}
         share = same.setdefault
         with self.engine.connect().execution_options(yield_per=BATCH) as connection:
-            for row in connection.execute(query):
+            # By the driver itself, like writing: SQLAlchemy takes longer over a row than the database.
+            for row in connection.exec_driver_sql(str(query.compile(dialect=connection.dialect))):
                 fields = list(row)
                 for at in _SHARED:
                     fields[at] = share(fields[at], fields[at])
+                for at in _TIMES:
+                    fields[at] = read(fields[at])
                 yield Known._make(fields)
 
 

@@ -2,7 +2,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,8 +104,8 @@ def child(work: Callable[[], object]) -> int | None:
 
 
 def test_keys_that_standing_findings_name_are_told(url: str) -> None:
-    unnamed = replace(fails(2), subject="aws:444455556666:access-key/AIDA2@20260101T000000Z", identity="aws:444455556666:user/AIDA2")
-    other = replace(fails(3), subject="aws:444455556666:user/AIDA3", identity="aws:444455556666:user/AIDA3", subject_kind="identity")
+    unnamed = fails(2)._replace(subject="aws:444455556666:access-key/AIDA2@20260101T000000Z", identity="aws:444455556666:user/AIDA2")
+    other = fails(3)._replace(subject="aws:444455556666:user/AIDA3", identity="aws:444455556666:user/AIDA3", subject_kind="identity")
     with State(url) as state:
         night(state, 0, [fails(1), unnamed, other])
         assert state.named_keys() == {"aws:444455556666:user/AIDA1"}
