@@ -10,7 +10,7 @@ import duckdb
 
 from countersign.errors import NotJudgedError
 from countersign.expectation import Expectation, Severity
-from countersign.facts import SUBJECTS, opened
+from countersign.facts import SUBJECTS, RegisterTable, create, opened
 from countersign.identity import CREDENTIAL_KINDS, IDENTITIES_TOO
 from countersign.inventory import sql_text
 from countersign.validation import Check, Counts, Validated, validate
@@ -245,7 +245,6 @@ def _keep_failures(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expecta
 
 def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> None:
     """Say once per control, scope and kind which call told each shown fact; the register's facts name the register."""
-    db.execute("CREATE OR REPLACE TABLE shown (control VARCHAR, fact VARCHAR, field VARCHAR)")
     rows: list[tuple[str, str, str | None]] = [
         (e.id, name, _PROVENANCE_FIELD.get(name, _FIELD_OF.get(name, name)))
         for e in expectations
@@ -253,8 +252,7 @@ def _keep_sources(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectat
         if name in _RAW_FIELDS or name in _FIELD_OF
     ]
     rows += [(e.id, name, None) for e in expectations for name in e.shows if name in _REGISTER_FACTS]
-    if rows:
-        db.executemany("INSERT INTO shown VALUES (?, ?, ?)", rows)
+    create(db, RegisterTable("shown", "control VARCHAR, fact VARCHAR, field VARCHAR", tuple(rows)))
     db.execute(resources.files("countersign").joinpath("sources.sql").read_text(encoding="utf-8"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib import resources
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["SUBJECTS", "RegisterTable", "attribute", "build", "governance_tables", "opened", "register_tables", "write_register"]
+__all__ = ["SUBJECTS", "RegisterTable", "attribute", "build", "create", "governance_tables", "opened", "register_tables", "write_register"]
 
 _STEPS = (
     "kinds",
@@ -40,6 +41,8 @@ _STEPS = (
 )
 _ROWS = 30_720
 """Rows that are gathered before they are written: with the engine's own four times as many, a million do not fit into its memory."""
+_AT_ONCE = 100
+"""Rows of the register that one statement writes."""
 SUBJECTS = {"identity": "identities", "credential": "credentials", "scope": "scopes", "register": "entries", "finding": "clocks"}
 """Kind of subject to the SQL file with its facts; `facts_<kind>` is the view of them, and `facts` that of all together."""
 
@@ -48,7 +51,7 @@ def write_register(tables: Iterable[RegisterTable], into: Path) -> None:
     """Keep the register's tables beside the inventory's, as Parquet: the verdicts can be recomputed from the evidence alone."""
     with duckdb.connect() as db:
         for table in tables:
-            _create(db, table)
+            create(db, table)
             db.execute(f"COPY {table.name} TO {sql_text(into / f'{table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
 
 
@@ -66,7 +69,7 @@ def build(
         given = (*tables, *_read_tables(settled))
         missing = governance.TABLES.keys() - {table.name for table in given}
         for table in (*given, *(RegisterTable(name, governance.TABLES[name], ()) for name in sorted(missing))):
-            _create(db, table)
+            create(db, table)
         stood.recall(db, last)
         history.recall(db, last)
         for step in _STEPS:
@@ -94,6 +97,16 @@ def attribute(db: duckdb.DuckDBPyConnection) -> None:
             db.execute(_sql(step))
 
 
+def create(db: duckdb.DuckDBPyConnection, table: RegisterTable) -> None:
+    """Make a table with its rows, in place of the one that has its name."""
+    db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.columns})")
+    # Many rows to a statement: one by one, each takes a millisecond.
+    for start in range(0, len(table.rows), _AT_ONCE):
+        rows = table.rows[start : start + _AT_ONCE]
+        one = f"({', '.join('?' * len(rows[0]))})"
+        db.execute(f"INSERT INTO {table.name} VALUES {', '.join([one] * len(rows))}", list(chain.from_iterable(rows)))
+
+
 @contextmanager
 def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the run's scratch database with the limits of a small machine (1 GB before it spills to disk, two threads)."""
@@ -116,9 +129,3 @@ def _read_tables(readings: tuple[Reading, ...]) -> tuple[RegisterTable, ...]:
         ),
         RegisterTable("callers", "provider VARCHAR, scope VARCHAR, caller VARCHAR", callers),
     )
-
-
-def _create(db: duckdb.DuckDBPyConnection, table: RegisterTable) -> None:
-    db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.columns})")
-    if table.rows:
-        db.executemany(f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.rows[0]))})", table.rows)

@@ -7,9 +7,8 @@ FROM callers WHERE caller <> 'not in the export';    -- nobody was asked: somebo
 
 CREATE TEMP TABLE matched AS
 WITH
-aliased AS (SELECT uid, provider, scope, unnest(aliases) AS alias FROM identities),
 found AS (
-    SELECT a.provider, a.caller, i.uid FROM asked a JOIN aliased i ON i.provider = a.provider AND i.alias = a.name AND i.scope = a.scope
+    SELECT a.provider, a.caller, i.uid FROM asked a JOIN identities i ON i.provider = a.provider AND i.scope = a.scope AND list_contains(i.aliases, a.name)
     UNION ALL                                       -- the ARN of a session has the name of the role, without its path
     SELECT a.provider, a.caller, i.uid FROM asked a JOIN identities i ON i.provider = a.provider AND i.scope = a.scope AND i.kind = 'role' AND i.name = a.role
     UNION ALL                                       -- an account of one project reads many, and may be named in each
