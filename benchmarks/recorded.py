@@ -9,6 +9,7 @@ from countersign.identity import Coverage, Credential, Grant, Identity, Observat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 PAGE = 1000
 _CREATED = AS_OF - 400 * DAY
@@ -16,28 +17,28 @@ _NO_CREATOR = {"created_by": "IAM does not say who created it"}
 _TAGS = {"team": "platform"}
 
 
-def records(account: str, first: int, count: int) -> Iterator[Record]:
-    """Yield what reading `count` users from number `first`, two keys each, and their roles comes to."""
+def records(account: str, first: int, count: int, at: datetime = AS_OF) -> Iterator[Record]:
+    """Yield what reading `count` users from number `first`, two keys each, and their roles comes to, read at a time."""
     for start in range(first, first + count, PAGE):
         page = list(users(start, min(PAGE, first + count - start)))
         yield Observation(
             source="recorded", scope=account, operation="iam:GetAccountAuthorizationDetails", parameters={"MaxItems": PAGE},
-            page=start // PAGE + 1, at=AS_OF, caller=f"arn:aws:iam::{account}:user/bench", items=tuple(map(_item, page)),
+            page=start // PAGE + 1, at=at, caller=f"arn:aws:iam::{account}:user/bench", items=tuple(map(_item, page)),
         )  # fmt: skip
         for user in page:
-            yield from _user(account, user)
+            yield from _user(account, user, at)
     for role in roles(first, count):
-        yield from _role(account, role)
+        yield from _role(account, role, at)
     said = (
         ("user", "*", "iam:GetAccountAuthorizationDetails"),
         ("access-key", "*", "iam:GetCredentialReport"),
         ("role", "*", "iam:GetAccountAuthorizationDetails"),
     )
     for kind, field, call in said:
-        yield Provenance(provider="aws", scope=account, kind=kind, field=field, call=call, at=AS_OF)
+        yield Provenance(provider="aws", scope=account, kind=kind, field=field, call=call, at=at)
     yield Coverage(
         source="recorded", provider="aws", scope=account, operation="iam:GetAccountAuthorizationDetails", state="complete",
-        covers=("user", "role"), pages=-(-count // PAGE), rows=count, independent_count=count, started=AS_OF, finished=AS_OF,
+        covers=("user", "role"), pages=-(-count // PAGE), rows=count, independent_count=count, started=at, finished=at,
     )  # fmt: skip
 
 
@@ -50,35 +51,35 @@ def _item(user: User) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _user(account: str, user: User) -> Iterator[Record]:
+def _user(account: str, user: User, at: datetime) -> Iterator[Record]:
     used = max((key.used_at for key in user.keys if key.used_at is not None), default=None)
     who = uid("aws", account, "user", user.id)
     yield Identity(
         uid=who, provider="aws", scope=account, kind="user", native_id=user.id, name=user.name,
         aliases=(f"arn:aws:iam::{account}:user/{user.name}",), track="human" if user.human else "machine", enabled=True,
         console=user.human, mfa=user.mfa if user.human else False, created_at=_CREATED, last_active_at=used,
-        last_active_state="never" if used is None else "known", use_seen_to=AS_OF, tags=_TAGS, observed_at=AS_OF, unknown=_NO_CREATOR,
+        last_active_state="never" if used is None else "known", use_seen_to=at, tags=_TAGS, observed_at=at, unknown=_NO_CREATOR,
     )  # fmt: skip
     for key in user.keys:
-        yield _key(account, who, key)
+        yield _key(account, who, key, at)
     yield _grant(account, who, user.policy)
 
 
-def _key(account: str, who: str, key: Key) -> Credential:
+def _key(account: str, who: str, key: Key, at: datetime) -> Credential:
     return Credential(
         uid=uid("aws", account, "access-key", key.id), identity_uid=who, provider="aws", scope=account, kind="access-key",
         enabled=key.active, created_at=key.created_at, last_used_at=key.used_at,
-        last_used_state="never" if key.used is None else "known", use_seen_to=AS_OF,
-        observed_at=AS_OF,
+        last_used_state="never" if key.used is None else "known", use_seen_to=at,
+        observed_at=at,
     )  # fmt: skip
 
 
-def _role(account: str, role: Role) -> Iterator[Record]:
+def _role(account: str, role: Role, at: datetime) -> Iterator[Record]:
     who = uid("aws", account, "role", role.id)
     yield Identity(
         uid=who, provider="aws", scope=account, kind="role", native_id=role.id, name=role.name,
         aliases=(f"arn:aws:iam::{account}:role/{role.name}",), track="machine", enabled=True, console=False, created_at=_CREATED,
-        last_active_at=AS_OF - DAY, last_active_state="known", observed_at=AS_OF, unknown=_NO_CREATOR,
+        last_active_at=AS_OF - DAY, last_active_state="known", observed_at=at, unknown=_NO_CREATOR,
     )  # fmt: skip
     if role.partner_trust:
         condition = "sts:ExternalId" if role.external_id else None

@@ -19,9 +19,9 @@ ACCOUNTS = 100
 
 
 def main() -> None:
-    """Run the night with CPU seconds by phase; nothing changed since the night before but the time."""
+    """Run the night with CPU seconds by phase; nothing changed since the night before but the time, also of the reading."""
     folder, count, night = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    each = count // ACCOUNTS
+    each, at = count // ACCOUNTS, AS_OF + night * DAY
     scopes = [(Scope("recorded", "aws", f"{400000000000 + number}"), number * each) for number in range(ACCOUNTS)]
     costs: dict[str, float] = {}
     last = time.process_time()
@@ -34,12 +34,12 @@ def main() -> None:
 
     costs["start"] = round(last, 2)
     for scope, first in scopes:
-        deque(records(scope.name, first, each), maxlen=0)
+        deque(records(scope.name, first, each, at), maxlen=0)
     done("making records")
     programme = load(folder)
-    with Reconciliation(programme, as_of=AS_OF + night * DAY) as run:
+    with Reconciliation(programme, as_of=at) as run:
         done("opening")
-        readings = tuple(spool(records(s.name, first, each), s, run.work, run.folder / "observations") for s, first in scopes)
+        readings = tuple(spool(records(s.name, first, each, at), s, run.work, run.folder / "observations") for s, first in scopes)
         done("spool")
         judged = run.judge(readings)
         done("collect, facts, judge")

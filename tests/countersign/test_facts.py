@@ -352,3 +352,11 @@ def test_a_password_that_was_set_after_its_last_use_does_not_say_it_was_used_the
 def test_the_last_day_counts_to_its_end_in_the_customers_time_zone(day: date, zone: str, over: datetime) -> None:
     held = register(customer=Customer(id="northwind", name="Northwind", timezone=zone))
     assert over == held.end_of(day)
+
+
+def test_a_table_of_any_length_holds_its_rows_as_they_were_given(tmp_path: Path) -> None:
+    rows = tuple((n, None if n % 3 else f"it's {n}", date(2026, 1, 1) + n * DAY, n % 2 == 0) for n in range(250))
+    with facts.opened(tmp_path / "facts.duckdb") as db:
+        for given_rows in (rows, rows[:100], (), rows[:101]):
+            facts.create(db, facts.RegisterTable("given", "n INTEGER, said VARCHAR, day DATE, even BOOLEAN", given_rows))
+            assert db.execute("SELECT * FROM given ORDER BY n").fetchall() == list(given_rows)

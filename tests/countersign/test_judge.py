@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from test_facts import AS_OF, DAY, SCOPE, key, register, user
 
-from countersign import facts
+from countersign import facts, findings_file
 from countersign.errors import NotJudgedError
 from countersign.expectation import Expectation, Severity, expect, expectations
-from countersign.finding import fingerprint
+from countersign.finding import Failing, fingerprint, life
 from countersign.identity import Coverage, Provenance
 from countersign.inventory import collect, spool, unread
 from countersign.judge import Judgement, judge
@@ -85,6 +85,27 @@ def test_the_failing_key_says_why_and_who_said_so(night: tuple[Judgement, list[d
     assert row["reason"] == "created 2026-05-06, 200 days ago; limit 90 days"
     assert json.loads(row["facts"])["created_at"] == "2026-05-06T02:00:00Z"
     assert {"fact": "created_at", "call": "iam:ListAccessKeys", "at": "2026-11-22T01:55:00Z"} in json.loads(row["sources"])
+
+
+def test_only_a_standing_finding_without_a_verdict_tonight_is_unknown(tmp_path: Path) -> None:
+    rows = [
+        user("old"), key("AKIAOLD", user("old"), created_at=AS_OF - 200 * DAY),
+        user("undated"), key("AKIAWHEN", user("undated"), created_at=None, unknown={"created_at": "report denied"}),
+    ]  # fmt: skip
+    judgement, failing = judged(tmp_path, rows)
+    (row,) = (row for row in failing if row["control"] == "rotation-age")
+    (old,) = (now for now in findings_file.failing(tmp_path / "facts.duckdb", register()) if now.fingerprint == row["fingerprint"])
+
+    def stood(control: str, subject: str) -> Failing:
+        return old._replace(fingerprint=fingerprint(control, subject), control=control, subject=subject)
+
+    when = old.subject.replace("AKIAOLD", "AKIAWHEN")
+    before = [old, stood("rotation-age", when), stood("no-such-control", when)]
+    standing = [t.after for t in life({}, before, unknown=(), seen={}, judged=frozenset(), as_of=AS_OF - DAY)]
+    assert "rotation-age" in judgement.unclear
+    assert "unconditioned-trust" not in judgement.unclear
+    unknown = findings_file.unknown(tmp_path / "facts.duckdb", standing, judgement.unclear)
+    assert unknown == {fingerprint("rotation-age", when)}
 
 
 def test_an_unread_scope_is_itself_a_finding(night: tuple[Judgement, list[dict[str, Any]]]) -> None:
