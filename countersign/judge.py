@@ -265,13 +265,6 @@ class _Tally(NamedTuple):
 def _tallies(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation]) -> dict[str, _Tally]:
     """Count every control in one pass a kind of subject, so that most need no pass of their own."""
     tallies: dict[str, _Tally] = {}
-    for e in expectations:
-        try:
-            db.execute(f"SELECT count(*) FILTER ({e.holds.breaks()}) FROM {_of(e)} WHERE FALSE")
-        except duckdb.Error as error:
-            raise NotJudgedError(
-                f"expectations/{_column(e)}.py cannot be tested: {error}", fix="compare the record with the columns of countersign/facts"
-            ) from error
     for kinds in sorted({e.subjects for e in expectations}):
         alike = [e for e in expectations if e.subjects == kinds]
         counts = [
@@ -279,9 +272,23 @@ def _tallies(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation])
             for e in alike
             for condition in (_known(e), _not_known(e), f'"{e.population}" AND ({e.holds.breaks()})')
         ]
-        row = db.execute(f"SELECT {', '.join(counts)} FROM {_of(alike[0])}").fetchone() or ()
+        try:
+            row = db.execute(f"SELECT {', '.join(counts)} FROM {_of(alike[0])}").fetchone() or ()
+        except duckdb.BinderException as error:
+            raise _untestable(db, alike, error) from error
         tallies |= {e.id: _Tally(*row[3 * index : 3 * index + 3]) for index, e in enumerate(alike)}
     return tallies
+
+
+def _untestable(db: duckdb.DuckDBPyConnection, alike: Iterable[Expectation], error: duckdb.Error) -> NotJudgedError:
+    """Find out which of the records it is that the engine cannot test."""
+    for e in alike:
+        try:
+            db.execute(f"SELECT count(*) FILTER ({e.holds.breaks()}) FROM {_of(e)} WHERE FALSE")
+        except duckdb.Error as its:
+            fix = "compare the record with the columns of countersign/facts"
+            return NotJudgedError(f"expectations/{_column(e)}.py cannot be tested: {its}", fix=fix)
+    return NotJudgedError(f"the controls of {', '.join(e.id for e in alike)} cannot be tested together: {error}")
 
 
 def _counts(db: duckdb.DuckDBPyConnection, expectations: Sequence[Expectation], tallies: Mapping[str, _Tally]) -> dict[str, _Counted]:
