@@ -237,7 +237,7 @@ def folder(front: Front, prefix: str, tmp_path: Path) -> Path:
     scaffold.init(target)
     (target / "exports" / "111111111111.csv").write_text(f"{HEADER}\n{ROW}\n", encoding="utf-8")
     settings = (target / "countersign.yaml").read_text(encoding="utf-8")
-    there = f"{{store: s3://{BUCKET}/{prefix}, region: eu-west-2, endpoint: '{front.endpoint}', "
+    there = f"{{store: s3://{BUCKET}/{prefix}, lock: COMPLIANCE, region: eu-west-2, endpoint: '{front.endpoint}', "
     assert "{store: evidence/, " in settings
     (target / "countersign.yaml").write_text(settings.replace("{store: evidence/, ", there), encoding="utf-8")
     return target
@@ -251,10 +251,10 @@ def test_nights_in_a_bucket_one_refused_and_one_without_the_local_copy(folder: P
     front.calm()
     assert [] == keys_of(front, prefix), "refused before anything was read or written"
 
-    first = reconcile(load(folder), NOW + timedelta(days=1))
+    first = reconcile(load(folder), NOW - timedelta(days=2))
     assert "00000001" == first.evidence.name
     shutil.rmtree(folder / "evidence")
-    second = reconcile(load(folder), NOW + timedelta(days=2))
+    second = reconcile(load(folder), NOW - timedelta(days=1))
     assert "00000002" == second.evidence.name
     assert (0, first.findings["open"]) == (second.findings["new"], second.findings["open"])
     store = open_store(load(folder))
@@ -262,6 +262,14 @@ def test_nights_in_a_bucket_one_refused_and_one_without_the_local_copy(folder: P
     assert 0 == answer(["evidence", "fetch", "-p", str(folder)])
     assert ok(folder / "evidence", folder / "keys" / "evidence.pem")
     assert () == store.notices()
+
+    held = ["evidence", "hold", "1", "--reason", "a dispute", "--by", "counsel", "-p", str(folder)]
+    assert 0 == answer(held)
+    assert "ON" == front.client().head_object(Bucket=BUCKET, Key=f"{prefix}/00000001/{STATEMENT}")["ObjectLockLegalHoldStatus"]
+    shutil.rmtree(folder / "evidence")
+    days = ["--from", f"{NOW - timedelta(days=2):%Y-%m-%d}", "--to", f"{NOW - timedelta(days=1):%Y-%m-%d}"]
+    assert 0 == answer(["export", *days, "-o", str(folder / "b.zip"), "-p", str(folder)])
+    assert verify(folder / "b.zip", [folder / "keys" / "evidence.pub.pem"]).ok
 
 
 @pytest.mark.parametrize(
