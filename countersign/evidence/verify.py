@@ -1249,6 +1249,8 @@ class _Ledger:
     entries: tuple[Mapping[str, Any], ...]
     begin: date
     end: date
+    customer: str
+    nights: Mapping[str, Any]
     limited: str | None
     """How it was made for somebody who is not to see all, and so without the statements of runs; None: it holds them."""
 
@@ -1419,7 +1421,13 @@ def _read_ledger(
         if number > len(leaves) or leaves[number - 1].hex() != entry["leaf"]:
             notes.problem("checkpoints", LEAVES, f"line {number} is not the leaf that the bundle's statement gives")
         if STATEMENT in here:
-            run = _read_bundled(source, here, place, entry, keys, notes)
+            if ledger.limited is not None:
+                notes.problem(
+                    "signatures",
+                    f"{place}/{STATEMENT}",
+                    f"a bundle made {ledger.limited} holds no run's statement, or somebody chose which",
+                )
+            run = _read_bundled(source, here, place, entry, ledger.customer, keys, notes)
             runs += [run] if run is not None else []
             continue
         missing += 1
@@ -1448,7 +1456,13 @@ def _by_run(source: _Source, subjects: Mapping[str, str], notes: _Notes) -> dict
 
 
 def _read_bundled(  # noqa: PLR0913, PLR0917  # the run, and where it is told of
-    source: _Source, came: Mapping[str, str], place: str, entry: Mapping[str, Any], keys: Mapping[str, PublicKey], notes: _Notes
+    source: _Source,
+    came: Mapping[str, str],
+    place: str,
+    entry: Mapping[str, Any],
+    customer: str,
+    keys: Mapping[str, PublicKey],
+    notes: _Notes,
 ) -> _Run | None:
     """Read one run's statement in a bundle, and hold the files that came along (path inside the run to SHA-256) against it."""
     where = f"{place}/{STATEMENT}"
@@ -1472,6 +1486,10 @@ def _read_bundled(  # noqa: PLR0913, PLR0917  # the run, and where it is told of
     for name, value in told.items():
         if entry[name] != value:
             notes.problem("chain", where, f"its {name} is {value!r}, and not {entry[name]!r} as the bundle's statement says")
+    if said.predicate.get("customer", customer) != customer:
+        notes.problem(
+            "chain", where, f"of the customer {said.predicate['customer']!r}, and not of {customer!r} as the bundle's statement says"
+        )
     for name, sha256 in came.items():
         if name not in _BESIDE and said.subjects.get(name) != sha256:
             notes.problem("files", f"{place}/{name}", "not the file that the run's statement lists")
@@ -1503,10 +1521,31 @@ def _check_period(ledger: _Ledger, asked: _Asked, notes: _Notes) -> None:
         notes.said["coverage"] = f"{ledger.begin} to {ledger.end}, as asked for"
     judged = {_day(entry) for entry in ledger.entries if entry["kind"] == "reconcile" and entry["state"] in {"complete", "partial"}}
     _note_gaps(judged, ledger.begin, ledger.end, notes)
+    _check_nights(ledger, judged, notes)
     if ledger.first > 1 and ledger.begin not in judged:
         notes.info(
             "coverage", f"what was sealed before entry {ledger.first} is not here, so whether it belongs to {ledger.begin} cannot be seen"
         )
+
+
+def _check_nights(ledger: _Ledger, judged: set[date], notes: _Notes) -> None:
+    """Hold what the bundle's statement counts of nights against the entries that it names."""
+    try:
+        missing = {day_of(day) for day in ledger.nights["missing"]}
+        expected, *counts = (int(ledger.nights[name]) for name in ("expected", "complete", "partial", "stopped", "failed"))
+    except (LookupError, TypeError, ValueError):
+        notes.problem("coverage", BUNDLE, "the bundle's statement does not say which nights there were")
+        return
+    days = {ledger.begin + timedelta(days=after) for after in range((ledger.end - ledger.begin).days + 1)}
+    there = days & judged
+    # Before its first entry nothing was promised; a bundle that begins later cannot show when that was.
+    began = _day(ledger.entries[0])
+    due = sum(day >= began for day in days) if ledger.first == 1 else expected
+    holds = missing <= days - there and expected == due <= len(days) and sum(counts) + len(missing) == expected
+    if ledger.limited is None:
+        holds = holds and sum(counts[:3]) == len(there)
+    if not holds:
+        notes.problem("coverage", BUNDLE, "the nights that the bundle's statement counts are not those of the entries that it names")
 
 
 def _check_bundle_chain(  # noqa: PLR0913, PLR0917  # what was read, and what was asked
@@ -1580,8 +1619,10 @@ def _ledger(predicate: Mapping[str, Any]) -> _Ledger:
         raise ValueError("the bundle's statement does not say what period it is about")
     partner, pseudonymised = _text(filters, "partner"), _field(filters, "pseudonymised")
     limits = [f"for the partner {partner!r} alone"] * (partner is not None) + ["with pseudonyms"] * (pseudonymised is not False)
-    root = _base64(_field(said, "root"))
-    return _Ledger(origin, first, last, root, tuple(entries), day_of(begin), day_of(end), " and ".join(limits) or None)
+    root, customer, nights = _base64(_field(said, "root")), _text(predicate, "customer"), _object(_field(predicate, "nights"), None)
+    if _text(predicate, "asOf") != (entries[-1]["asOf"] or entries[-1]["finished"]) or customer is None:
+        raise ValueError("the bundle's statement does not say whose it is, or is as of another moment than its last entry")
+    return _Ledger(origin, first, last, root, tuple(entries), day_of(begin), day_of(end), customer, nights, " and ".join(limits) or None)
 
 
 def _day(entry: Mapping[str, Any]) -> date:

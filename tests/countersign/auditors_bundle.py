@@ -169,6 +169,11 @@ def bundle_files(ledger: Ledger, first: int = 0, last: int = 5, *, partner: str 
         }
         for one, leaf in zip(said, leaves, strict=False)
     ][begin - 1 :]  # fmt: skip
+    dated = [(str(entry["asOf"] or entry["finished"])[:10], entry) for entry in entries]
+    days = [str(day(after)) for after in range(first, last + 1)]
+    judged = {when for when, entry in dated if entry["kind"] == "reconcile" and entry["state"] in {"complete", "partial"}} & set(days)
+    failed = {when for when, entry in dated if entry["state"] == "failed"} & set(days) - judged
+    missing = [each for each in days if each not in judged | failed]
     return resigned(
         files,
         ledger.key,
@@ -182,7 +187,10 @@ def bundle_files(ledger: Ledger, first: int = 0, last: int = 5, *, partner: str 
                 "origin": "northwind", "size": end, "root": base64.b64encode(verify.root_of(leaves)).decode(),
                 "first": begin, "last": end, "entries": entries,
             },
-            "counts": {}, "nights": {}, "withheld": [],
+            "counts": {}, "withheld": [],
+            "nights": {
+                "expected": len(days), "complete": len(judged), "partial": 0, "stopped": 0, "failed": len(failed), "missing": missing,
+            },
         },
     )  # fmt: skip
 

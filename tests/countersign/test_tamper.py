@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from datetime import UTC, datetime
@@ -295,3 +296,31 @@ def test_any_changed_byte_of_a_ledger_is_caught(honest: Ledger, data: st.DataObj
         assert [] != honest.problems(**expected(honest))
     finally:
         put(path, before)
+
+
+# --- what who holds the key says of the bundle as a whole, against what its own entries say
+
+
+LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no night is missing": (lambda p: p["nights"].update(missing=[], complete=6), "nights that the bundle's statement counts"),
+    "fewer nights were due": (lambda p: p["nights"].update(expected=4, missing=[]), "nights that the bundle's statement counts"),
+    "as of another moment": (lambda p: p.update(asOf="2020-01-01T00:00:00Z"), "as of another moment than its last entry"),
+    "another customer": (lambda p: p.update(customer="other"), "of the customer 'northwind', and not of 'other'"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_the_key_holder_says_of_the_whole_is_held_against_the_entries(honest: Ledger, bundle: Files, tmp_path: Path, lie: str) -> None:
+    change, words = LIES[lie]
+    predicate = json.loads(base64.b64decode(json.loads(bundle[B])["payload"]))["predicate"]
+    change(predicate)
+    (tmp_path / "b.zip").write_bytes(zipped(sorted(resigned(bundle, honest.key, predicate).items())))
+    assert any(words in what for _, what in problems(tmp_path / "b.zip", honest.public))
+
+
+def test_statements_are_withheld_all_or_not_at_all(honest: Ledger, bundle: Files, tmp_path: Path) -> None:
+    predicate = json.loads(base64.b64decode(json.loads(bundle[B])["payload"]))["predicate"]
+    predicate["filters"]["pseudonymised"] = True
+    some = {name: content for name, content in bundle.items() if not name.startswith(f"{L2}/")}
+    (tmp_path / "b.zip").write_bytes(zipped(sorted(resigned(some, honest.key, predicate).items())))
+    assert f"{L1}/{S}" in {file for file, what in problems(tmp_path / "b.zip", honest.public) if "somebody chose which" in what}
