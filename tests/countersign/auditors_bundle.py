@@ -53,7 +53,7 @@ class Ledger:
     def seal(self, kind: str, day: int, *, files: Mapping[str, bytes] = PROBES, signed_by: Path | None = None, **said: Any) -> Sealed:
         """Seal one entry at the end; `said` goes into its predicate. It gets its timestamp two seconds later."""
         moment = START + timedelta(days=day)
-        about: dict[str, Any] = {"retainUntil": stamp(moment + timedelta(days=2))}
+        about: dict[str, Any] = {"customer": "northwind", "retainUntil": stamp(moment + timedelta(days=2))}
         if kind in {"reconcile", "failed"}:
             about |= {"asOf": stamp(moment), "state": "complete" if kind == "reconcile" else "failed"}
         if kind == "reconcile":
