@@ -217,6 +217,7 @@ def _say_what_to_look_at(programme: "Programme", result: "RunResult", folder: Pa
         f"  {program} tickets -p {there}",
         f"  {program} findings -p {there} --control rotation-age --json",
         f"  {verify_command(programme, result)}",
+        f"  {program} export -p {there} --from {result.as_of:%Y-%m-%d} --to {result.as_of:%Y-%m-%d} -o bundle.zip      # for an auditor",
         f"  {program} register check -p {there}",
         f"  open {show.path(result.evidence / 'report.html')} in a browser",
         f"  {program} sandbox      # the same clouds, kept running, to reconcile again",

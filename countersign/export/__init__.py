@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from countersign import entry, period
 from countersign.errors import CountersignError, EvidenceError
 from countersign.evidence import signer, statement
-from countersign.evidence.verify import BUNDLE, STATEMENT
+from countersign.evidence.verify import BUNDLE, STATEMENT, verify
 from countersign.export import bundle, contents, ledger, predicate
 from countersign.export.pseudonyms import Pseudonyms, load_key
 from countersign.results import EXIT_FINE, EXIT_PARTIAL, EXIT_USAGE, silent
@@ -121,7 +121,7 @@ def export(
         said = period.build(
             store.folder, wanted.first, wanted.last, sample_size=wanted.samples, seed=str(wanted.seed), partner=wanted.partner,
             # A key that nobody has any more would end the export; the bundle says that it is missing instead.
-            keys=() if unknown else _kept(pems, work), database=work / "period.duckdb", tell=tell,
+            keys=() if unknown else _kept(pems, work / "keys"), database=work / "period.duckdb", tell=tell,
         )  # fmt: skip
         names = None if key is None else Pseudonyms(key)
         if names is not None:
@@ -146,6 +146,10 @@ def export(
             names.reveal(said.database, reveal)
         file = stack.enter_context(bundle.beside(wanted.output, force=wanted.force))
         sha256, size = spool.write(file, envelope)
+        if not missing:
+            # What the period's tables do not rest on, such as a checkpoint in the middle, is checked as its reader will check it.
+            tell("checking what was written", 0.97)
+            _check_made(programme, bundle.unfinished(wanted.output), _kept(known, work / "signed-by"))
         told = {
             "bundle": {"sha256": sha256, "size": size, "statement": digest},
             **{name: about[name] for name in ("period", "filters", "counts", "nights", "withheld")},
@@ -234,8 +238,19 @@ def _public_keys(programme: Programme, signs: signer.Signer) -> tuple[bytes, ...
     return (signer.public_pem(signs), *(path.read_bytes() for path in sorted(folder.glob("*.pub.pem"))[:100] if path.is_file()))
 
 
-def _kept(pems: Mapping[str, bytes], work: Path) -> tuple[Path, ...]:
-    folder = _folder(work / "keys")
+def _check_made(programme: Programme, path: Path, keys: Sequence[Path]) -> None:
+    stamps = programme.evidence.timestamps
+    problems = verify(path, keys, authorities=() if stamps is None else (stamps.ca,)).problems
+    if problems:
+        where = f"{problems[0].file}: " if problems[0].file else ""
+        raise EvidenceError(
+            f"the evidence of these days does not hold, so nothing is exported: {where}{problems[0].what}",
+            fix="countersign verify shows what was changed",
+        )
+
+
+def _kept(pems: Mapping[str, bytes], folder: Path) -> tuple[Path, ...]:
+    _folder(folder)
     for keyid, pem in pems.items():
         (folder / f"{keyid}.pub.pem").write_bytes(pem)
     return tuple(sorted(folder.iterdir()))

@@ -93,6 +93,7 @@ class Spool:
         listing = b"".join(central)
         end = zip_end(len(files), len(listing), offset)
         put(listing + end)
+        file.flush()
         return f"sha256:{written.hexdigest()}", offset + len(listing) + len(end)
 
 
@@ -117,7 +118,7 @@ def beside(path: Path, *, mode: int = 0o644, force: bool) -> Iterator[IO[bytes]]
 
     Raises EvidenceError where it cannot be written or exists.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = unfinished(path)
     with ExitStack() as stack:
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -137,6 +138,11 @@ def beside(path: Path, *, mode: int = 0o644, force: bool) -> Iterator[IO[bytes]]
         except OSError as error:
             fix = "check the folder's permissions and free space"
             raise EvidenceError(f"{path} could not be written: {error.strerror}", fix=fix) from error
+
+
+def unfinished(path: Path) -> Path:
+    """Where a file lies that `beside` has opened and that has no name yet."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def exists(path: Path) -> EvidenceError:

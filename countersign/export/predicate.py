@@ -82,6 +82,7 @@ def _withheld(wanted: Wanted, unknown: Sequence[str]) -> list[dict[str, str]]:
         found.append(
             ("whatever concerns other partners", f"this bundle is for partner {'one' if wanted.pseudonymised else wanted.partner}")
         )
+        found.append(("names of the files and paths that were read", "they are the customer's own, unless they name a scope"))
     if wanted.pseudonymised:
         found.append(("names, identifiers and free text", "replaced by pseudonyms (h1: and 64 hex digits) that only the customer can undo"))
     if wanted.partner is not None or wanted.pseudonymised:

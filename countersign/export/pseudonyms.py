@@ -51,7 +51,7 @@ _WORDS = frozenset(
     "subject_kind kind provider state verdict severity family title governed_by control clock step judged_by".split()  # noqa: SIM905 - reads better
 )
 """Columns with words of ours: known ones stay."""
-_SENTENCES = frozenset({"why", "error", "guard", "reason", "dropped_why", "operation", "refused"})
+_SENTENCES = frozenset({"why", "error", "guard", "reason", "dropped_why", "operation", "refused", "refused_first"})
 _FREE = frozenset(
     {
         ("workloads", "purpose"),
@@ -222,7 +222,7 @@ class Pseudonyms:
                 each = f"unnest({tables.name(column)})" if (table, column, "[]") in lists else tables.name(column)
                 form = style.removeprefix("form:") if style != "text" else "(?!)"
                 values = db.execute(
-                    f"SELECT DISTINCT value FROM (SELECT {each} AS value FROM plain.{tables.name(table)}) WHERE value IS NOT NULL"
+                    f"SELECT DISTINCT value FROM (SELECT {each}::VARCHAR AS value FROM plain.{tables.name(table)}) WHERE value IS NOT NULL"
                 ).fetchall()
                 self._made |= {("text", value) for (value,) in values if style == "text" or not re.fullmatch(form, value)}
 
@@ -256,7 +256,7 @@ def _shape(db: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
 
 def _style(table: str, column: str, kind: str) -> str:
     if kind not in ("VARCHAR", "VARCHAR[]"):
-        return "keep" if kind in ("BIGINT", "INTEGER", "BOOLEAN", "DATE", "TIMESTAMP", "HUGEINT", "UBIGINT") else "text"
+        return "keep" if kind in ("BIGINT", "INTEGER", "BOOLEAN", "DATE", "TIMESTAMP", "HUGEINT", "UBIGINT", "BIGINT[]") else "text"
     if column in _PATTERNS:
         return f"form:{_PATTERNS[column]}"
     if table == _PARTIES and column not in _WORDS:

@@ -24,7 +24,9 @@ MOST_ROWS = 20_000
 _LONGEST = 2_000
 """Characters of a cell; Excel takes 32,767 and shows far fewer."""
 _WIDEST = 60
-_LONG = frozenset({"subject", "identity", "identity_name", "reason", "why", "compensating_control", "exit_criteria", "refused"})
+_LONG = frozenset(
+    {"subject", "identity", "identity_name", "reason", "why", "compensating_control", "exit_criteria", "refused", "refused_first"}
+)
 """Columns whose cells are long, so that they begin wide."""
 _CREATED = datetime(1980, 1, 1)  # noqa: DTZ001 - a spreadsheet knows no zones; fixed, so that the same tables give the same bytes
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

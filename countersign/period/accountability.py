@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from countersign.errors import CountersignError, EvidenceError
 from countersign.period.lens import OTHER
 from countersign.register import sealed
-from countersign.register.exceptions import exception_valid, renewals
 from countersign.register.matrix import matrix
 from countersign.register.records import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date, datetime
+    from pathlib import Path
 
     from countersign.period.ledger import Row
     from countersign.period.lens import Lens
@@ -24,11 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """One register, from the first to the last run in a row that was judged by it."""
+    """One register, and the runs in a row that were judged by it."""
 
     register: Register
-    first: Member
-    last: Member
+    runs: tuple[Member, ...]
+
+    @property
+    def first(self) -> Member:
+        """The first of these runs."""
+        return self.runs[0]
+
+    @property
+    def last(self) -> Member:
+        """The last of them."""
+        return self.runs[-1]
 
 
 def registers(members: Sequence[Member], notes: list[str]) -> tuple[InForce, ...]:
@@ -41,15 +50,16 @@ def registers(members: Sequence[Member], notes: list[str]) -> tuple[InForce, ...
     lost: list[int] = []
     for member in members:
         digest = str(member.predicate.get("registerDigest"))
-        register = read.get(digest) or _read(member, digest)
+        path = member.file(sealed.NAME)  # looked at for each run, also where an earlier one had the same register
+        register = read.get(digest) or (None if path is None else _read(path, digest))
         if register is None:
             lost.append(member.sequence)
             continue
         read[digest] = register
         if found and found[-1].register.digest == digest:
-            found[-1] = InForce(register, found[-1].first, member)
+            found[-1] = InForce(register, (*found[-1].runs, member))
         else:
-            found.append(InForce(register, member, member))
+            found.append(InForce(register, (member,)))
     if lost:
         notes.append(
             f"{len(lost)} runs ({lost[0]} to {lost[-1]}) hold no register that can be read: who answered for what then is not said"
@@ -103,8 +113,8 @@ def workloads(held: Sequence[InForce], lens: Lens | None) -> Iterator[Row]:
             continue
         owners = (entry.owner, entry.backup_owner)
         yield {
-            "workload": name, "partner": entry.partner, "owner": _ref(register, entry.owner, lens),
-            "backup_owner": _ref(register, entry.backup_owner, lens),
+            "workload": name, "partner": entry.partner, "owner": ref_of(register, entry.owner, lens),
+            "backup_owner": ref_of(register, entry.backup_owner, lens),
             "accountable": next((ref for ref in owners if register.live(ref) is not None), None),
             "purpose": entry.purpose, "environment": entry.environment, "expires": entry.expires,
             "reviewed": max((review.on for review in entry.reviews), default=None), "identities": list(entry.identities),
@@ -126,33 +136,7 @@ def end_of(held: Sequence[InForce], partner: str) -> tuple[date | None, datetime
     return None, None
 
 
-def exceptions(
-    held: Sequence[InForce], at: datetime, subjects: Mapping[str, tuple[str | None, str | None]], lens: Lens | None
-) -> Iterator[Row]:
-    """Yield the exceptions that a register of the period held, as the last one had them; `at`: of the last judged run.
-
-    `subjects`: the name and the partner of those that are known.
-    """
-    known = {name: (each, entry) for each in held for name, entry in each.register.exceptions.items()}
-    for name in sorted(known):
-        each, entry = known[name]
-        refused = exception_valid(each.register, entry, at) if each is held[-1] else "it is not in the register any more"
-        identity_name, partner = subjects.get(entry.subject, (None, _partner_of(each.register, entry.subject)))
-        if lens is not None and partner != lens.partner:
-            continue
-        yield {
-            "exception": name, "control": entry.control, "subject": entry.subject, "identity_name": identity_name, "partner": partner,
-            "requested_by": _ref(each.register, entry.requested_by, lens), "approved_by": _ref(each.register, entry.approved_by, lens),
-            "approved_on": entry.approved_on, "reason": entry.reason, "compensating_control": entry.compensating_control,
-            "exit_criteria": entry.exit_criteria, "expires": entry.expires, "renewals": len(renewals(each.register, entry)),
-            "ended_on": entry.ended_on, "in_force": refused is None, "refused": refused,
-        }  # fmt: skip
-
-
-def _read(member: Member, digest: str) -> Register | None:
-    path = member.file(sealed.NAME)
-    if path is None:
-        return None
+def _read(path: Path, digest: str) -> Register | None:
     try:
         register = sealed.read(path)
     except EvidenceError:
@@ -161,7 +145,7 @@ def _read(member: Member, digest: str) -> Register | None:
         return None
     if register.digest != digest:
         raise EvidenceError(
-            f"{member.folder.name}/{sealed.NAME} is not the register that the statement names",
+            f"{path.parent.name}/{sealed.NAME} is not the register that the statement names",
             fix="countersign verify shows what was changed",
         )
     return register
@@ -174,7 +158,7 @@ def _step(register: Register, entry: Control | None, name: str, lens: Lens | Non
     owners, answers = entry.owners, entry.answers
 
     def ref(said: str | None) -> str | None:
-        return _ref(register, said, lens)
+        return ref_of(register, said, lens)
 
     def refs(said: tuple[str, ...]) -> str | None:
         return ", ".join(str(ref(each)) for each in said) or None
@@ -189,13 +173,7 @@ def _step(register: Register, entry: Control | None, name: str, lens: Lens | Non
     }  # fmt: skip
 
 
-def _ref(register: Register, said: str | None, lens: Lens | None) -> str | None:
+def ref_of(register: Register, said: str | None, lens: Lens | None) -> str | None:
+    """Return a party as a reader may see it: of one partner, nobody who is another partner's."""
     party = register.party(said)
     return OTHER if lens is not None and party not in (None, lens.partner) else said
-
-
-def _partner_of(register: Register, subject: str) -> str | None:
-    """Return whose entry of the register an exception is for; None: the subject is no entry, or nobody's but the customer's."""
-    kind, _, entry = subject.removeprefix(f"register:{register.customer.id}:").partition("/")
-    workload = register.workloads.get(entry) if kind == "workload" else None
-    return entry if kind == "partner" else None if workload is None else workload.partner

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from countersign.period.members import Member
 
 _TEMPORARY = {
-    "entry": "sequence BIGINT, as_of TIMESTAMP, is_night BOOLEAN",
+    "entry": "sequence BIGINT, as_of TIMESTAMP, is_night BOOLEAN, alone BOOLEAN",
     "ending": "until TIMESTAMP, last_sound BIGINT, partner VARCHAR",
     "receipts": "sequence BIGINT, key VARCHAR, ticket VARCHAR, action VARCHAR",
     "plans": "sequence BIGINT, key VARCHAR, control VARCHAR, partner VARCHAR",

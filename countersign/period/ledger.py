@@ -8,12 +8,13 @@ import orjson
 
 from countersign.errors import EvidenceError
 from countersign.period import lens as one_partner
+from countersign.period import reach
 from countersign.period.members import FAILED, moment
 from countersign.period.nights import Entry, Scope
 from countersign.verdicts import EXCEPTED, FAIL, PASS, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from countersign.period.lens import Lens
@@ -63,9 +64,17 @@ def entries(members: Sequence[Member], lens: Lens | None) -> Iterator[Entry]:
             )
 
 
-def sources(members: Sequence[Member], lens: Lens | None) -> Iterator[Row]:
-    """Yield the table `sources`; of one partner, without counts, which tell of others."""
+def sources(members: Sequence[Member], before: Iterable[reach.Place], lens: Lens | None) -> Iterator[Row]:
+    """Yield the table `sources`; of one partner, without counts, which tell of others. `before`: as reach.lost has it."""
+    lost = reach.lost(members, before)
     for member in members:
+        for each in lost[member.sequence]:
+            if lens is None or lens.expects((each.provider, each.scope), member.sequence):
+                yield {
+                    "sequence": member.sequence, "as_of": member.as_of, "source": each.source, "provider": each.provider,
+                    "scope": each.scope, "state": each.state, "passed_over": False,
+                    "reason": each.reason if lens is None else reach.NOTHING,
+                }  # fmt: skip
         for source in _sources(member, lens):
             kept = source["kept"] if lens is None else {}
             yield _place(member, source) | {
@@ -187,8 +196,10 @@ def _state(member: Member) -> str | None:
 
 def _sources(member: Member, lens: Lens | None) -> Iterator[dict[str, Any]]:
     for source in member.predicate.get("sources") or ():
-        if lens is None or (source["provider"], source["scope"]) in lens.scopes:
+        if lens is None:
             yield source
+        elif (source["provider"], source["scope"]) in lens.scopes:
+            yield source | {"operations": one_partner.operations(source)}
 
 
 def _place(member: Member, source: Mapping[str, Any]) -> Row:

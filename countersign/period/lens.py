@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +24,9 @@ _PROSE: dict[str, tuple[str, ...]] = {
     "populations": ("accountable",),
     "spells": ("reason", "accountable", "excepted"),
     "tickets": ("accountable",),
-    "exceptions": ("exception", "requested_by", "approved_by", "reason", "compensating_control", "exit_criteria", "refused"),
+    "exceptions": (
+        "exception", "requested_by", "approved_by", "reason", "compensating_control", "exit_criteria", "refused", "refused_first",
+    ),
     "accountability": (
         "title", "business_owner", "technical_owner", "operational_owner", "approves", "implements", "monitors", "revokes", "fallback",
         "responsible", "accountable", "consulted", "informed",
@@ -37,9 +39,17 @@ _PROSE: dict[str, tuple[str, ...]] = {
 """Columns of free text, in which somebody else may be named; the others are this partner's own identifiers, or ours."""
 _SENTENCES: dict[str, tuple[str, ...]] = {"spells": ("reason",), "sources": ("reason",), "operations": ("error",), "nights": ("why",)}
 _SENTENCES |= {"workloads": ("purpose",)}
-_SENTENCES |= {"exceptions": ("reason", "compensating_control", "exit_criteria", "refused")}
+_SENTENCES |= {"exceptions": ("reason", "compensating_control", "exit_criteria", "refused", "refused_first")}
 """Of those, the columns that providers or people wrote, and that may name an identity."""
 _SHORTEST = 3
+_CALL = re.compile(
+    r"[a-z][a-z0-9-]*:[A-Z][A-Za-z]+"  # AWS: service and action
+    r"|[a-z]+(\.[A-Za-z]+)*\.(list|get|search[A-Za-z]*|query)(:[A-Za-z]+)?"  # Google Cloud: the method's full name
+    r"|(GET|POST) /[A-Za-z/*]+( \([a-z]+\))?|Resource Graph: [a-z]+"  # Microsoft Graph and Azure, identifiers as *
+    r"|(GET|LIST|POST) (sys/(audit|auth|ha-status|mounts|leases/lookup(/\*)?|policies/acl/\*)|identity/[a-z/*-]+|auth/token/[a-z-]+)"
+)
+"""Operations that name nothing but a provider's own API."""
+_KIND = re.compile(r"(file:|(GET|LIST|POST|READ|SCAN) )?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,20 @@ def look(db: duckdb.DuckDBPyConnection, partner: str) -> Lens:
         {"partner": partner},
     ).fetchall()
     return Lens(partner, {(provider, scope): (first, last) for provider, scope, first, last in rows})
+
+
+def operations(source: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the operations of one source's scope, without what names the customer's own files, paths and the like.
+
+    The name of a call of a provider's API stays, and what names the scope itself; of others the kind stays, with a number instead.
+    """
+    names = sorted({row["operation"] for row in source["operations"]})
+    hidden = [name for name in names if source["scope"] not in name and not _CALL.fullmatch(name)]
+    shown = {name: f"{_KIND.match(name)[0]}(withheld {place})" for place, name in enumerate(hidden, 1)}  # type: ignore[index]  # matches always
+    return [
+        row | ({"operation": shown[row["operation"]], "error": row["error"] and WITHHELD} if row["operation"] in shown else {})
+        for row in source["operations"]
+    ]
 
 
 def names_of_others(registers: Iterable[Register], seen: Iterable[str], partner: str) -> frozenset[str]:

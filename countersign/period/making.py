@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from countersign import shares
 from countersign.inventory import TABLES as INVENTORY
 from countersign.inventory import sql_text
-from countersign.period import accountability, ledger, members, offboardings, populations
+from countersign.period import accountability, excepted, ledger, members, offboardings, populations
 from countersign.period import lens as one_partner
 from countersign.period.database import fill, opened, run, view
 from countersign.period.members import FINDINGS, NoSuchPartnerError
@@ -41,7 +41,7 @@ _FOUND = dict.fromkeys(
     "unobserved_since": "TIMESTAMP", "looked_before": "TIMESTAMP",
 }  # fmt: skip
 _SLAS = {"control": "VARCHAR", "clock": "VARCHAR"} | dict.fromkeys(("detect_us", "escalate_us", "rotate_us", "revoke_us"), "BIGINT")
-_LOOKED = {"provider": "VARCHAR", "scope": "VARCHAR", "looked_before": "TIMESTAMP"}
+_LOOKED = {"provider": "VARCHAR", "scope": "VARCHAR", "looked_at": "TIMESTAMP", "looked_before": "TIMESTAMP"}
 _IDENTITIES = {name: INVENTORY["identities"][name] for name in ("uid", "name", "native_id", "provider", "scope", "enabled")}
 
 
@@ -153,7 +153,16 @@ class _Building:
         view(self.db, "slas", self.judged, "inventory/register_slas.parquet", _SLAS)
         view(self.db, "looked", self.judged, "inventory/looked.parquet", _LOOKED)
         nights_of = frozenset(self.is_night.values())
-        rows = ({"sequence": m.sequence, "as_of": m.at, "is_night": m.sequence in nights_of} for m in self.found.entries)
+        runs_of = Counter(member.day for member in self.judged)
+        rows = (
+            {
+                "sequence": m.sequence,
+                "as_of": m.at,
+                "is_night": m.sequence in nights_of,
+                "alone": runs_of[m.day] == 1 if m.is_judged else None,
+            }
+            for m in self.found.entries
+        )
         fill(self.db, "entry", rows)
         last_sound = max((member.sequence for member in self.sound), default=0)
         fill(self.db, "ending", [{"until": self.end, "last_sound": last_sound, "partner": self.partner}])
@@ -171,12 +180,28 @@ class _Building:
         began = self.found.begins if self.found.is_whole else None
         made = nights(tuple(ledger.entries(entries, lens)), self.first, self.last, began)
         fill(self.db, "nights", ({name: getattr(night, name) for name in night.__slots__} for night in made))
-        fill(self.db, "sources", ledger.sources(judged, lens))
+        fill(self.db, "sources", ledger.sources(judged, self._read_before(), lens))
         fill(self.db, "operations", ledger.operations(judged, lens))
         fill(self.db, "drills", ledger.drills(entries, lens))
         fill(self.db, "receipts", ledger.receipts(judged))
         fill(self.db, "plans", ledger.plans(judged))
         self.db.execute("COMMIT")
+
+    def _read_before(self) -> tuple[tuple[str, str], ...]:
+        """Return the (provider, scope) that the run before the period read wholly, as the first run of the period has it on file.
+
+        Each run reads its register, so when the run before it was is what it says of that.
+        """
+        if not self.judged:
+            return ()
+        return tuple(
+            self.db.execute(
+                """
+                SELECT DISTINCT provider, scope FROM looked WHERE sequence = $first AND provider <> 'register' AND looked_at = (
+                    SELECT max(looked_before) FROM looked WHERE sequence = $first AND provider = 'register') ORDER BY ALL""",
+                {"first": self.judged[0].sequence},
+            ).fetchall()
+        )
 
     def _results(self) -> None:
         if self.lens is None:
@@ -248,11 +273,9 @@ class _Building:
                 ) GROUP BY subject""").fetchall()
         }
         used = self._counts("""
-            SELECT excepted, count(DISTINCT f.sequence), min(f.as_of), max(f.as_of) FROM found f JOIN entry e USING (sequence)
-            WHERE f.state = 'excepted' AND e.is_night GROUP BY excepted""")
-        at = self.judged[-1].at.replace(tzinfo=UTC)
+            SELECT excepted, count(DISTINCT as_of::DATE), min(as_of), max(as_of) FROM found WHERE state = 'excepted' GROUP BY excepted""")
         rows = []
-        for row in accountability.exceptions(held, at, subjects, self.lens):
+        for row in excepted.exceptions(held, self.judged[-1].at.replace(tzinfo=UTC), subjects, self.lens):
             times, first, last = used.get(str(row["exception"]), (0, None, None))
             rows.append(row | {"nights_used": times, "first_used": first, "last_used": last})
         fill(self.db, "exceptions", rows)
@@ -323,7 +346,8 @@ class _Building:
         words = one_partner.names_of_others((each.register for each in held), self._seen_partners, self.lens.partner)
         one_partner.blank(self.db, words, self.lens)
         self.notes.append(
-            f"only what is {self.lens.partner}'s: counts of sources, why runs failed or were stopped, and what names others are withheld"
+            f"only what is {self.lens.partner}'s: counts of sources, names of files and paths that were read, why runs failed or were "
+            "stopped, and what names others are withheld"
         )
 
     def _notes(self) -> None:

@@ -51,6 +51,7 @@ class Night:
     run: str | None
     runs: int
     failures: int
+    failed_sequences: tuple[int, ...]
     why: str | None
 
 
@@ -70,15 +71,16 @@ def nights(entries: Sequence[Entry], first: date, last: date, began: date | None
 def _night(day: date, entries: Sequence[Entry], began: date | None) -> Night:
     judged = [entry for entry in entries if entry.judged]
     failed = [entry for entry in entries if not entry.judged]
+    numbers = tuple(entry.sequence for entry in failed)
     if judged:
         night = judged[-1]
         state = _state(night)
-        return Night(day, state, night.sequence, night.run, len(judged), len(failed), _why(night, state))
+        return Night(day, state, night.sequence, night.run, len(judged), len(failed), numbers, _why(night, state))
     if failed:
-        return Night(day, "failed", None, None, 0, len(failed), _short(failed[-1].error))
+        return Night(day, "failed", None, None, 0, len(failed), numbers, _short(failed[-1].error))
     if began is not None and day < began:
-        return Night(day, "before", None, None, 0, 0, f"the ledger had not begun: its first entry is of {began}")
-    return Night(day, "missing", None, None, 0, 0, None)
+        return Night(day, "before", None, None, 0, 0, (), f"the ledger had not begun: its first entry is of {began}")
+    return Night(day, "missing", None, None, 0, 0, (), None)
 
 
 def _state(night: Entry) -> NightState:

@@ -9,7 +9,7 @@ from countersign.period.database import columns
 from countersign.verdicts import ABOUT, EXCEPTED, FAIL, PASS, UNKNOWN, VERDICTS, column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import duckdb
 
@@ -25,12 +25,10 @@ def populations(db: duckdb.DuckDBPyConnection, controls: Iterable[str]) -> None:
     judged = tuple(_judged(db, controls))
     for start in range(0, len(judged), AT_ONCE):
         part = judged[start : start + AT_ONCE]
-        counts = ", ".join(_counts(place, name) for place, (_, name) in enumerate(part))
+        counts = ", ".join(_counts(place) for place in range(len(part)))
         db.execute(f"""
             CREATE OR REPLACE TEMP TABLE counted AS
-            SELECT * FROM (
-                SELECT subject, {counts} FROM verdicts WHERE sequence IN (SELECT sequence FROM entry WHERE is_night) GROUP BY subject
-            )
+            SELECT * FROM (SELECT subject, {counts} FROM ({_daily(db, [name for _, name in part])}) GROUP BY subject)
             JOIN described USING (subject)""")
         for place, (control, _) in enumerate(part):
             db.execute(_of_control(place, control))
@@ -75,14 +73,13 @@ def samples(db: duckdb.DuckDBPyConnection, size: int, seed: str) -> None:
 
 
 def _describe(db: duckdb.DuckDBPyConnection) -> None:
-    """Make `described`: each subject as the last night that saw it had it. A uid names its provider and scope."""
+    """Make `described`: each subject as the last run that saw it had it. A uid names its provider and scope."""
     about = ", ".join(f"v.{name}" for name in ABOUT)
     # provider, scope, kind: a scope may hold colons and slashes, but no kind does, and the name comes last
     parts = "regexp_extract(v.subject, '^([^:]+):(.+?):([a-z0-9_-]+)/', ['provider', 'scope', 'kind'])"
     db.execute(f"""
         CREATE TEMP TABLE seen_last AS
-        SELECT subject, max(sequence) AS sequence FROM verdicts
-        WHERE sequence IN (SELECT sequence FROM entry WHERE is_night) GROUP BY subject;
+        SELECT subject, max(sequence) AS sequence FROM verdicts GROUP BY subject;
         CREATE TEMP TABLE names AS SELECT uid, arg_max(name, sequence) AS name FROM identities GROUP BY uid;
         CREATE TEMP TABLE described AS
         SELECT s.* EXCLUDE (parts), nullif(parts.provider, '') AS provider, nullif(parts.scope, '') AS scope,
@@ -97,12 +94,32 @@ def _judged(db: duckdb.DuckDBPyConnection, controls: Iterable[str]) -> Iterator[
     yield from ((control, column(control)) for control in sorted(set(controls)) if column(control) in held)
 
 
-def _counts(place: int, name: str) -> str:
+def _daily(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> str:
+    """Return a query for each subject's verdict of each day (v), with the first and the last run of the day that had it (b, e).
+
+    On most days there was one run, so its rows are taken as they are.
+    """
+    alone = ", ".join(f'"{name}" AS v{place}, sequence AS b{place}, sequence AS e{place}' for place, name in enumerate(names))
+    query = f"SELECT subject, {alone} FROM verdicts WHERE sequence IN (SELECT sequence FROM entry WHERE alone)"
+    if db.execute("SELECT count(*) FROM entry WHERE NOT alone").fetchone() == (0,):
+        return query
+    # arg_max passes over nulls: what counts is the last run of the day that had the subject in the population
+    said = ", ".join(
+        f'arg_max("{name}", sequence) AS v{place}, min(sequence) FILTER ("{name}" IS NOT NULL) AS b{place}, '
+        f'max(sequence) FILTER ("{name}" IS NOT NULL) AS e{place}'
+        for place, name in enumerate(names)
+    )
+    return (
+        f"{query} UNION ALL SELECT subject, {said} FROM verdicts JOIN entry USING (sequence) WHERE NOT alone GROUP BY subject, as_of::DATE"
+    )
+
+
+def _counts(place: int) -> str:
     weights = " ".join(f"WHEN {sql_text(verdict)} THEN {1 << (_BITS * index)}" for index, verdict in enumerate(VERDICTS))
     codes = " ".join(f"WHEN {sql_text(verdict)} THEN {index}" for index, verdict in enumerate(VERDICTS))
     return (
-        f'sum(CASE "{name}" {weights} END)::BIGINT AS n{place}, min(CASE WHEN "{name}" IS NOT NULL THEN sequence END) AS f{place}, '
-        f'max(CASE WHEN "{name}" IS NOT NULL THEN sequence * 4 + CASE "{name}" {codes} END END) AS l{place}'
+        f"sum(CASE v{place} {weights} END)::BIGINT AS n{place}, min(CASE WHEN v{place} IS NOT NULL THEN b{place} END) AS f{place}, "
+        f"max(CASE WHEN v{place} IS NOT NULL THEN e{place} * 4 + CASE v{place} {codes} END END) AS l{place}"
     )
 
 

@@ -23,11 +23,15 @@ TABLES = {
         day DATE, state VARCHAR,                    -- complete, partial, stopped (by the guard), failed, missing, before (the ledger began)
         sequence BIGINT, run VARCHAR,                -- of the last judged run of that day; null: none
         runs BIGINT, failures BIGINT,                -- judged runs and failed entries of that day
+        failed_sequences BIGINT[],                   -- of the failed entries
         why VARCHAR                                  -- what explains anything but complete; null: complete, or nothing on file does
     """,
+    # One row for each scope that a judged run reached, or should have: an earlier run of the period, or the one before it, had read it.
     "sources": """
-        sequence BIGINT, as_of TIMESTAMP, source VARCHAR, provider VARCHAR, scope VARCHAR, state VARCHAR, caller VARCHAR,
-        passed_over BOOLEAN, identities BIGINT, credentials BIGINT, reason VARCHAR
+        sequence BIGINT, as_of TIMESTAMP, source VARCHAR, provider VARCHAR, scope VARCHAR,
+        state VARCHAR,                               -- complete, partial, denied, failed; not read: the run had nothing of it;
+                                                     -- not configured, once: its source went with a change of the configuration
+        caller VARCHAR, passed_over BOOLEAN, identities BIGINT, credentials BIGINT, reason VARCHAR
     """,
     "operations": """
         sequence BIGINT, as_of TIMESTAMP, source VARCHAR, provider VARCHAR, scope VARCHAR, operation VARCHAR, state VARCHAR,
@@ -47,12 +51,12 @@ TABLES = {
         governed_by VARCHAR,                         -- own, default, nobody
         verdict VARCHAR, population BIGINT, passed BIGINT, failed BIGINT, excepted BIGINT, unknown BIGINT
     """,
-    # Everybody who was in a control's population on any night, never only the failures.
+    # Everybody who was in a control's population in any judged run, never only the failures.
     "populations": """
         control VARCHAR, subject VARCHAR, subject_kind VARCHAR, kind VARCHAR, provider VARCHAR, scope VARCHAR,
-        identity VARCHAR, identity_name VARCHAR, partner VARCHAR, accountable VARCHAR,  -- of the last night that saw it
-        first_seen TIMESTAMP, last_seen TIMESTAMP,   -- first and last night of the period that had it in the population
-        nights BIGINT, passed BIGINT, failed BIGINT, excepted BIGINT, unknown BIGINT,   -- nights
+        identity VARCHAR, identity_name VARCHAR, partner VARCHAR, accountable VARCHAR,  -- of the last run that saw it
+        first_seen TIMESTAMP, last_seen TIMESTAMP,   -- first and last run of the period that had it in the population
+        nights BIGINT, passed BIGINT, failed BIGINT, excepted BIGINT, unknown BIGINT,   -- days, each by its last run that had it
         verdict VARCHAR                              -- on last_seen: pass, fail, excepted, unknown
     """,
     # One row for each time that a finding was open: from when it began to fail until a run saw it hold. Two where it came back.
@@ -89,8 +93,12 @@ TABLES = {
         exception VARCHAR, control VARCHAR, subject VARCHAR, identity_name VARCHAR, partner VARCHAR, requested_by VARCHAR,
         approved_by VARCHAR, approved_on DATE, reason VARCHAR, compensating_control VARCHAR, exit_criteria VARCHAR, expires DATE,
         renewals BIGINT, ended_on DATE,
-        in_force BOOLEAN, refused VARCHAR,           -- at the period's last judged run; why it is not valid, null: it is
-        nights_used BIGINT, first_used TIMESTAMP, last_used TIMESTAMP  -- nights on which it kept a finding from counting
+        state VARCHAR,                               -- at the period's last judged run: in force; ended: over after it had held, or
+                                                     -- before anybody looked; invalid: refused then, or by every run of its time;
+                                                     -- requested: never approved
+        in_force BOOLEAN, refused VARCHAR,           -- at that run; why it is not in force, null: it is
+        refused_first VARCHAR, refused_since TIMESTAMP,  -- why the first run that refused it within its time did; null: none did
+        nights_used BIGINT, first_used TIMESTAMP, last_used TIMESTAMP  -- days with a run in which it kept a finding from counting
     """,
     # Accountability, as it was: a new row for each register that was in force in the period.
     "accountability": """

@@ -48,6 +48,8 @@ class Stretch:
     failures: int
     """Failed entries of these days, of nights that were judged after all included."""
     sequences: tuple[int, ...]
+    """Of the nights' runs."""
+    failed_sequences: tuple[int, ...]
 
 
 def write_period(
@@ -85,7 +87,7 @@ def _said(db: duckdb.DuckDBPyConnection, period: Period) -> dict[str, Any]:
     findings = {name: sum(row[name] for row in by_severity.values()) for name in _COUNTS}
     facts = Facts(
         expected=len(nights) - states["before"], stretches=stretches, cut=period.partner is not None,
-        offboardings=offboardings, overdue=overdue.rows, controls=controls, exceptions=exceptions.rows, findings=findings,
+        offboardings=offboardings, overdue=overdue.rows, controls=controls, refused=ask.asked(db, ask.REFUSED), findings=findings,
         differ=counted["differ"], people=period.people,
     )  # fmt: skip
     return {
@@ -106,7 +108,7 @@ def _said(db: duckdb.DuckDBPyConnection, period: Period) -> dict[str, Any]:
         "parts": {column.id: period_duties.parts(seen, column.id) for column in seen.columns},
         "index": _index(people, seen.columns), "changes": period_duties.changes(accountability), "registers": _registers(accountability),
         "workloads": ask.worst(db, ask.WORKLOADS), "partners": ask.asked(db, ask.PARTNERS),
-        "offboardings": offboardings, "overdue": overdue, "exceptions": exceptions,
+        "offboardings": offboardings, "overdue": overdue, "exceptions": exceptions, "in_force": ask.asked(db, ask.IN_FORCE)[0]["all"],
         "open": ask.worst(db, ask.OPEN), "tickets": ask.worst(db, ask.TICKETS), "ticket_counts": ask.asked(db, ask.TICKET_COUNTS)[0],
         "clocks": ask.asked(db, ask.CLOCKS), "missed": ask.worst(db, ask.MISSED, ask.FEW), "drills": ask.worst(db, ask.DRILLS, ask.FEW),
         "sources": ask.worst(db, ask.SOURCES), "counted": counted, "differ": ask.worst(db, ask.DIFFER, ask.FEW),
@@ -202,7 +204,8 @@ def _stretches(nights: Iterable[Mapping[str, Any]]) -> tuple[Stretch, ...]:
         failures = sum(night["failures"] or 0 for night in held)
         if state != "complete" or failures:
             numbers = tuple(night["sequence"] for night in held if night["sequence"] is not None)
-            found.append(Stretch(held[0]["day"], held[-1]["day"], state, why, len(held), failures, numbers))
+            failed = tuple(number for night in held for number in night["failed_sequences"] or ())
+            found.append(Stretch(held[0]["day"], held[-1]["day"], state, why, len(held), failures, numbers, failed))
     return tuple(found)
 
 

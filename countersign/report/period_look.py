@@ -30,7 +30,8 @@ class Facts:
     overdue: Sequence[Mapping[str, Any]]
     """The longest overdue first; closed ones among them."""
     controls: Sequence[Mapping[str, Any]]
-    exceptions: Sequence[Mapping[str, Any]]
+    refused: Sequence[Mapping[str, Any]]
+    """Exceptions that a run refused within their time, and that hold no more."""
     findings: Mapping[str, int]
     differ: int
     """Listings whose count differs from the independent one."""
@@ -66,10 +67,7 @@ def _looks(facts: Facts) -> Iterator[Look]:
         yield Look(
             "Nobody accountable", f"{_many(len(nobody), 'control', 'has', 'have')} no accountable person: {_few(nobody)}.", "accountable"
         )
-    refused = [row["exception"] for row in facts.exceptions if row["refused"] is not None]
-    if refused:
-        many = _many(len(refused), "exception", "is", "are")
-        yield Look("Exceptions that do not hold", f"{many} not valid and kept nothing from counting: {_few(refused)}.", "exceptions")
+    yield from _refused(facts)
     unknown, population = (sum(control[name] for control in facts.controls) for name in ("unknown", "population"))
     if unknown * 100 > population * MUCH:
         share = f"{shares.percent(unknown, population)} of {population:,} verdicts"
@@ -106,6 +104,22 @@ def _late(facts: Facts) -> Iterator[Look]:
         who = "nobody is accountable" if person is None else f"{_cut(facts.people.get(person, person))} is accountable"
         late = f"{words.name(row)} ({_cut(row['control'])}) is {words.plural(row['overdue_days'], 'day')} past its due date; {who}."
         yield Look("Overdue", f"{late} {_many(facts.findings['overdue'], 'standing finding', 'is', 'are')} overdue.", "overdue")
+
+
+def _refused(facts: Facts) -> Iterator[Look]:
+    invalid = [row for row in facts.refused if row["state"] == "invalid"]
+    kinds = (
+        ([row for row in invalid if row["nights_used"] == 0], "is", "are", "not valid and kept nothing from counting"),
+        ([row for row in invalid if row["nights_used"] != 0], "is", "are", "not valid any more"),
+        ([row for row in facts.refused if row["state"] == "ended"], "was", "were", "refused for some time before the end"),
+    )
+    said = [
+        f"{_many(len(rows), 'exception', one, many)} {what}: {_few([row['exception'] for row in rows])}."
+        for rows, one, many, what in kinds
+        if rows
+    ]
+    if said:
+        yield Look("Exceptions that do not hold", " ".join(said), "exceptions")
 
 
 def _many(count: int, thing: str, one: str, many: str) -> str:

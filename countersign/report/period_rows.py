@@ -68,8 +68,12 @@ MISSED = f"""
 """  # noqa: S608 - as above
 EXCEPTIONS = """
     SELECT e.*, c.accountable, count(*) OVER () AS of_all FROM exceptions e LEFT JOIN controls c USING (control)
-    ORDER BY e.refused IS NULL, NOT coalesce(e.in_force, false), e.nights_used DESC, e.expires, e.exception LIMIT $most
+    ORDER BY e.state = 'invalid' DESC NULLS LAST, e.refused_first IS NULL, NOT coalesce(e.in_force, false), e.nights_used DESC,
+        e.expires, e.exception LIMIT $most
 """
+REFUSED = "SELECT exception, state, nights_used FROM exceptions WHERE refused_first IS NOT NULL AND state <> 'in force' ORDER BY exception"
+"""Exceptions that a run refused within their time, and that hold no more."""
+IN_FORCE = "SELECT count(*) AS all FROM exceptions WHERE in_force"
 PEOPLE = "SELECT * FROM people ORDER BY party IS NOT NULL, party, lower(name), person"
 WORKLOADS = """
     SELECT *, count(*) OVER () AS of_all FROM workloads
@@ -80,9 +84,9 @@ OFFBOARDINGS = "SELECT * FROM offboardings ORDER BY list_position(['still there'
 DRILLS = "SELECT *, count(*) OVER () AS of_all FROM drills ORDER BY as_of, sequence LIMIT $most"
 ACCOUNTABILITY = "SELECT * FROM accountability ORDER BY from_sequence, register_digest, control, step"
 SOURCES = """
-    SELECT source, provider, scope, count(*) AS nights,
+    SELECT source, provider, scope, count(*) FILTER (state <> 'not configured') AS nights,
         count(*) FILTER (state = 'complete') AS wholly, count(*) FILTER (state = 'partial') AS in_part,
-        count(*) FILTER (state NOT IN ('complete', 'partial')) AS lost, count(*) FILTER (passed_over) AS passed_over,
+        count(*) FILTER (state NOT IN ('complete', 'partial', 'not configured')) AS lost, count(*) FILTER (passed_over) AS passed_over,
         arg_max(state, sequence) AS state,
         arg_max(identities, sequence) AS identities, arg_max(credentials, sequence) AS credentials, arg_max(caller, sequence) AS caller,
         arg_max(reason, sequence) FILTER (state <> 'complete') AS reason,

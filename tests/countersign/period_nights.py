@@ -133,7 +133,7 @@ def _nights(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         judged = run is not None and run["judged"]
         rows.append({
             "day": day, "state": state, "sequence": run["sequence"] if run and judged else None, "run": run["run"] if run and judged else None,
-            "runs": int(judged), "failures": int(state == "failed"), "why": {**FAILED, **STOPPED, **PARTIAL}.get(day),
+            "runs": int(judged), "failures": int(state == "failed"), "failed_sequences": [run["sequence"]] if run and state == "failed" else [], "why": {**FAILED, **STOPPED, **PARTIAL}.get(day),
         })  # fmt: skip
     return rows
 
@@ -288,14 +288,18 @@ def _exceptions() -> list[dict[str, Any]]:
         "control": "rotation-age", "subject": "aws:444455556666:access-key/AKIA000048", "identity_name": "acme-backup", "partner": "acme", "requested_by": "devika",
         "approved_by": "maria", "approved_on": date(2026, 8, 30), "reason": "The plant is frozen for the year end; the key cannot be replaced before January.",
         "compensating_control": "Its use is watched daily by the security operations team.", "exit_criteria": "Rotated in January.", "expires": date(2026, 12, 31),
-        "renewals": 1, "in_force": True, "nights_used": 71, "first_used": at(date(2026, 8, 31)), "last_used": END,
+        "renewals": 1, "state": "in force", "in_force": True, "nights_used": 71, "first_used": at(date(2026, 8, 31)), "last_used": END,
     }  # fmt: skip
     return [
         base | {"exception": "EX-0012"},
-        base | {"exception": "EX-0031", "control": "human-mfa", "approved_by": None, "refused": "the signature is of nobody who may approve", "in_force": False,
+        base | {"exception": "EX-0031", "control": "human-mfa", "approved_by": None, "state": "invalid", "in_force": False,
+                "refused": "the signature is of nobody who may approve", "refused_first": "the signature is of nobody who may approve", "refused_since": at(FIRST),
                 "nights_used": 0, "first_used": None, "last_used": None, "renewals": 0, "identity_name": HOSTILE[0], "reason": None},
-        base | {"exception": "EX-0040", "control": "inactive", "ended_on": date(2026, 10, 1), "expires": date(2026, 10, 1), "in_force": False, "nights_used": 12,
-                "last_used": at(date(2026, 9, 30))},
+        base | {"exception": "EX-0040", "control": "inactive", "ended_on": date(2026, 10, 1), "expires": date(2026, 10, 1), "state": "ended", "in_force": False,
+                "refused": "ended_on: the exception was ended on 2026-10-01", "refused_first": "approved_by: sam is not accountable", "refused_since": at(date(2026, 9, 28)),
+                "nights_used": 12, "last_used": at(date(2026, 9, 27))},
+        base | {"exception": "EX-0050", "state": "ended", "in_force": False, "expires": date(2026, 9, 20), "refused": "expires: the exception expired on 2026-09-20", "nights_used": 12},
+        base | {"exception": "EX-0051", "state": "requested", "in_force": False, "approved_by": None, "refused": "approved_by: nobody has approved it yet", "nights_used": 0},
     ]  # fmt: skip
 
 

@@ -260,7 +260,9 @@ def test_a_pseudonymised_bundle_holds_no_name_in_any_byte(programme: Path, tmp_p
 
 def test_a_bundle_for_one_partner_holds_nothing_of_another(programme: Path, tmp_path: Path) -> None:
     done = made(programme, tmp_path / "alpha.zip", partner="zzqalpha")
-    assert [] == [name for name, content in deep(done.path) if OTHER.encode() in content]
+    hidden = (OTHER.encode(), b"zzqaccount", b"zzqbroken")  # the customer's own files are not the partner's business either
+    assert [] == [name for name, content in deep(done.path) if any(word in content for word in hidden)]
+    assert {"file:(withheld 1)"} == {row["operation"] for row in rows(files(done.path)["completeness/operations.csv"])}
     assert verify(done.path, [programme / "keys" / "evidence.pub.pem"]).problems == ()
     assert {"zzqalpha-backup", "zzqalpha-sync"} == {row["identity_name"] for row in rows(files(done.path)["populations/rotation-age.csv"])}
     assert not [name for name in files(done.path) if name.startswith("ledger/0")]
@@ -298,13 +300,23 @@ def test_a_file_that_is_there_stays_unless_force(programme: Path, tmp_path: Path
     assert [target.name] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_a_changed_file_of_a_run_ends_the_export(programme: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("00000001/tickets.json", "not the file that was signed"),
+        ("00000002/register.json", "not the file that was signed"),
+        ("00000001/checkpoint", "checkpoint"),
+    ],
+)
+def test_a_changed_file_of_a_run_ends_the_export(programme: Path, tmp_path: Path, name: str, why: str) -> None:
     copy = tmp_path / "programme"
     shutil.copytree(programme, copy)
-    changed = copy / "evidence" / "00000001" / "tickets.json"
+    changed = copy / "evidence" / name
     changed.chmod(0o644)
-    changed.write_bytes(changed.read_bytes() + b" ")
-    with pytest.raises(EvidenceError, match="not the file that was signed"):
+    content = bytearray(changed.read_bytes())
+    content[-4] ^= 1
+    changed.write_bytes(content)
+    with pytest.raises(EvidenceError, match=why):
         made(copy, tmp_path / "x.zip")
     assert [copy] == list(tmp_path.iterdir())
 

@@ -17,6 +17,7 @@ from countersign import shares
 from countersign.period import Period
 from countersign.report import charts, period_duties
 from countersign.report.period import kept, span, standing, write_period
+from countersign.report.period_look import Facts, first_look
 from tests.countersign import period_nights as made
 from tests.countersign.test_report import HOSTILE, Reader
 
@@ -150,7 +151,7 @@ def test_which_nights_are_missing(html: str) -> None:
     assert {str(day) for day in made.MISSING} == {day for state, day in cells if state == "missing"}
     words_ = section(html, "nights")
     assert "2026-09-12 to 2026-09-13 2 missing nothing on file explains it none" in words_
-    assert "2026-09-30 1 failed the state database did not answer: connection refused none" in words_
+    assert "2026-09-30 1 failed the state database did not answer: connection refused failed 136" in words_
     assert "2026-10-07 1 stopped by the run guard 412 of 800 findings are new" in words_
     assert "2026-09-03 to 2026-09-06 4 read only in part aws 555566667777: sts:AssumeRole: AccessDenied 111 to 114" in words_
 
@@ -188,6 +189,40 @@ def test_what_was_excepted_and_by_whom(html: str) -> None:
         assert said in words_
     assert "EX-0031 not valid: the signature is of nobody who may approve" in words_
     assert "Reasonnot given" in words_
+
+
+def test_over_is_not_invalid_and_what_was_refused_on_the_way_says_since_when(html: str) -> None:
+    words_ = section(html, "exceptions")
+    assert "EX-0040 over: ended_on: the exception was ended on 2026-10-01" in words_
+    assert "Refusedfrom 2026-09-28 on: approved_by: sam is not accountable; at the end: ended_on: the exception was ended" in words_
+    assert "EX-0050 over: expires: the exception expired on 2026-09-20" in words_
+    assert "EX-0051 asked for, never approved" in words_
+    assert 2 == words_.count("Refusedfrom")
+
+
+def test_only_what_was_never_used_kept_nothing_from_counting() -> None:
+    rows = [("EX-0001", "invalid", 0), ("EX-0002", "ended", 11), ("EX-0003", "invalid", 0), ("EX-0004", "invalid", 3)]
+    facts = Facts(
+        expected=1, stretches=(), cut=False, offboardings=(), overdue=(), controls=(), findings={"open": 0}, differ=0, people={},
+        refused=[{"exception": name, "state": state, "nights_used": used} for name, state, used in rows],
+    )  # fmt: skip
+    (look,) = first_look(facts)
+    assert (
+        "2 exceptions are not valid and kept nothing from counting: EX-0001, EX-0003. 1 exception is not valid any more: EX-0004. "
+        "1 exception was refused for some time before the end: EX-0002."
+    ) == look.why
+
+
+def test_a_scope_without_a_row_of_its_own_run_is_counted_as_not_read(tmp_path: Path) -> None:
+    with made.empty(tmp_path / "period.duckdb") as db:
+        states = ("complete", "complete", "not read", "not configured")
+        rows = [
+            {"sequence": n, "as_of": made.at(made.FIRST), "source": "s", "provider": "aws", "scope": "555", "state": state, "passed_over": False,
+             "identities": 7 if state == "complete" else None, "reason": "why" if n > 1 else None}
+            for n, state in enumerate(states)
+        ]  # fmt: skip
+        made.put(db, tmp_path, "sources", rows)
+    assert "555s, aws 3 2 0 1 not known not known" in section(written(period(tmp_path), tmp_path), "completeness")
 
 
 def test_every_share_has_what_is_unknown_beside_it(html: str) -> None:

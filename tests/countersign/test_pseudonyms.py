@@ -94,7 +94,11 @@ def test_what_is_ours_stays_and_a_name_is_the_same_everywhere(tmp_path: Path) ->
             "subject": subject, "identity": subject, "identity_name": "bob", "partner": "acme", "state": "open", "provider": "aws",
             "reason": f"created 2026-05-05, 200 days ago; limit 90 days; {subject} of Access Keys Ltd (acme), told by bob's owner maria, not by Eve",
         }],
-        "exceptions": [{"exception": "EX-1", "reason": "the key is there", "in_force": True}],
+        "exceptions": [{
+            "exception": "EX-1", "reason": "the key is there", "state": "requested", "in_force": True,
+            "refused_first": 'approved_by: "maria" approved an exception that they requested',
+        }],
+        "nights": [{"failed_sequences": [3, 4]}],
         "accountability": [{"control": record.id, "step": "rotate", "responsible": "acme, maria", "accountable": "maria"}],
         "runs": [{"run": "20261121T020000Z-5ed304", "slot": "acme's own", "limited_to": ["aws", "vault"], "statement_digest": f"sha256:{'ab' * 32}"}],
     })  # fmt: skip
@@ -111,7 +115,9 @@ def test_what_is_ours_stays_and_a_name_is_the_same_everywhere(tmp_path: Path) ->
     assert (record.id, record.title, "high", list(record.maps_to), one("person", "maria"), 3) == tuple(
         control[name] for name in ("control", "title", "severity", "maps_to", "accountable", "failed")
     )
-    assert (one("text", "the key is there"), True) == (exception["reason"], exception["in_force"])
+    assert (one("text", "the key is there"), "requested", True) == (exception["reason"], exception["state"], exception["in_force"])
+    assert f'approved_by: "{one("person", "maria")}" approved an exception that they requested' == exception["refused_first"]
+    assert [3, 4] == found["nights"][0]["failed_sequences"]
     assert f"{one('partner', 'acme')}, {one('person', 'maria')}" == found["accountability"][0]["responsible"]
     run = found["runs"][0]
     assert ("20261121T020000Z-5ed304", one("text", "acme's own"), [one("source", "aws"), one("source", "vault")]) == (
