@@ -16,6 +16,14 @@ Kind = Literal["new", "still", "changed", "reopened", "excepted", "exception-end
 Seen = Mapping[tuple[str, str], frozenset[str]]
 """Every (provider, scope) that was read, to the kinds of subject whose listing is missing there: a positive list."""
 
+
+class AllBut(frozenset[str]):
+    """Every kind but these: what is missing where only some kinds were listed at all."""
+
+    def __contains__(self, kind: object) -> bool:
+        return not super().__contains__(kind)
+
+
 FEW = 20
 """Below this many findings a share says nothing, so the run guard keeps quiet."""
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from countersign.programme import Source
 
 
+EXPORT = "file:"
+"""Beginning of an operation that read a file instead of asking a provider; its coverage names the kinds that the file lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One unit that is read, denied or failed as a whole: an account, a namespace, a folder of files."""

@@ -30,13 +30,13 @@ from countersign.evidence.verify import STATEMENT, run_folder
 from countersign.expectation import expectations
 from countersign.facts import build, governance_tables, register_tables, write_register
 from countersign.facts.history import keep as keep_history
-from countersign.finding import Seen, Transition, guard, life
+from countersign.finding import AllBut, Seen, Transition, guard, life
 from countersign.inventory import Reading, collect, folder_name, spool, unread
 from countersign.judge import Judgement, judge
 from countersign.key_lookup import needs_id
 from countersign.memory import seldom_searched
 from countersign.programme import claims
-from countersign.reading import ReadRequest, Scope, connector
+from countersign.reading import EXPORT, ReadRequest, Scope, connector
 from countersign.remediation import Night, plan, scan_looks_wrong
 from countersign.results import RunResult, Tell, silent, state_of
 from countersign.run_files import Planned
@@ -500,7 +500,8 @@ def _seen(readings: Iterable[Reading], customer: str) -> Seen:
 
     Not so where the source could not say which scopes it has: what was not read of them is still open.
 
-    A listing that is missing hides the kinds that it lists; anything else that is missing may hide anything in its scope.
+    A listing that is missing hides the kinds that it lists; anything else that is missing may hide anything in its scope. Exports list
+    what their files list and no more: a file that is broken tonight, or was not exported again, closes nothing.
     """
     found: dict[tuple[str, str], frozenset[str]] = {("register", customer): frozenset(), ("ledger", customer): frozenset()}
     for reading in readings:
@@ -508,5 +509,9 @@ def _seen(readings: Iterable[Reading], customer: str) -> Seen:
             found[reading.scope.provider, findings_file.source_scope(reading.scope.source)] = frozenset()
         missing = [row.covers for row in reading.coverage if row.state != "complete"]
         if reading.state in {"complete", "partial"} and all(missing) and not reading.passed_over:
-            found[reading.scope.provider, reading.scope.name] = frozenset(kind for covers in missing for kind in covers)
+            hidden = frozenset(kind for covers in missing for kind in covers)
+            if any(row.operation.startswith(EXPORT) for row in reading.coverage):
+                listed = frozenset(kind for row in reading.coverage if row.state == "complete" for kind in row.covers)
+                hidden = AllBut(listed - hidden)
+            found[reading.scope.provider, reading.scope.name] = hidden
     return found

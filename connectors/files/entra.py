@@ -31,16 +31,19 @@ _SHOWN = (
 def records(exports: Sequence[Export], into: Into) -> Iterator[Record]:
     """Yield the records of one tenant; where two files hold the same object, the newer file's is kept."""
     seen: set[str] = set()
+    # Applications and service principals have credentials of the same kinds: all of them are listed only where both lists are.
+    own = ("client-secret", "certificate")
+    whole = own if {export.format for export in exports} >= {SP_LIST, APP_LIST} else ()
     for export in sorted(exports, key=lambda one: (one.modified, one.name), reverse=True):
         kind = _KINDS[export.format]
-        tally = into.export(export, kind, "client-secret", "certificate")
+        tally = into.export(export, kind, *whole)
         entries = [row for row in export.document or () if isinstance(row, dict)]
         tally.answered(len(entries))
         for row in entries:
             yield from _object(row, kind, tally, seen)
         if len(entries) == DEFAULT_STOP:
             tally.gap(f"has exactly {DEFAULT_STOP} entries, where `{export.format}` stops without --all; export with --all")
-        yield from tally.provenance(tally.covers)
+        yield from tally.provenance((kind, *own))
         yield from tally.observations(kept(row, _SHOWN) | shown_credentials(row) for row in entries)
         yield tally.coverage()
 

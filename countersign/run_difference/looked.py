@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from countersign.inventory import sql_text
+from countersign.reading import EXPORT
 from countersign.run_difference.sealed import Told
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Looked:
         self._missing: dict[tuple[str, str, str], list[tuple[frozenset[str], str]]] = defaultdict(list)
         """(source, provider, scope) to what is missing: the kinds it lists, empty for all, and why."""
         self._listed: dict[tuple[str, str, str], Told] = {}
+        self._exports: set[tuple[str, str]] = set()
+        """Those that files were read of, which list some kinds and say nothing of the others."""
         self._told: dict[tuple[str, str, str], dict[str, Told]] = defaultdict(dict)
         with duckdb.connect() as db:
             coverage, provenance = (sql_text(run.table(name)) for name in ("coverage", "provenance"))
@@ -45,6 +48,8 @@ class Looked:
                 f"SELECT source, provider, scope, operation, state, covers, error, finished FROM read_parquet({coverage}) ORDER BY finished"
             )
             for source, provider, scope, operation, state, covers, error, finished in rows.fetchall():
+                if operation.startswith(EXPORT):
+                    self._exports.add((provider, scope))
                 if state == "complete":
                     self._listed.update({(provider, scope, kind): Told(operation, finished.replace(tzinfo=UTC)) for kind in covers})
                 else:
@@ -71,6 +76,8 @@ class Looked:
             for covers, why in self._missing.get((source, provider, scope), [])
             if not covers or kind is None or kind in covers
         ]
+        if not hidden and kind is not None and (provider, scope) in self._exports and (provider, scope, kind) not in self._listed:
+            hidden.append("no file that lists its kind was read")
         if not whole and not hidden:
             return f"it was not read: {readings[0][1]}"
         return "; ".join(hidden) or None

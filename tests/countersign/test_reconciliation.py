@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
@@ -333,3 +334,35 @@ def test_a_dead_run_is_not_taken_over_under_other_terms(folder: Path, change: st
     assert standing(folder) == {("inactive", STALE): "open"}
     assert ("00000002", True) == (result.evidence.name, (folder / "evidence" / "00000001" / "failure.json").exists())
     assert verified(folder)
+
+
+@pytest.mark.parametrize("lost", ["broken", "not exported"])
+def test_an_export_that_is_missing_tonight_closes_nothing(folder: Path, lost: str) -> None:
+    tenant, app, principal, key = (str(uuid.UUID(int=number)) for number in range(1, 5))
+    secret = {"keyId": key, "startDateTime": "2025-01-01T00:00:00Z", "endDateTime": "2027-01-01T00:00:00Z"}
+    application = {
+        "id": app,
+        "appId": app,
+        "displayName": "sync",
+        "isDisabled": None,
+        "passwordCredentials": [secret],
+        "keyCredentials": [],
+    }
+    there = folder / "exports" / "entra"
+    there.mkdir()
+    (there / "account.json").write_text(json.dumps({"environmentName": "AzureCloud", "tenantId": tenant, "id": tenant, "user": {}}))
+    listed = {"id": principal, "servicePrincipalType": "Application", "accountEnabled": True, "appOwnerOrganizationId": tenant}
+    (there / "sp.json").write_text(json.dumps([application | listed | {"passwordCredentials": []}]))
+    (there / "app.json").write_text(json.dumps([application]))
+    finding = ("rotation-age", f"azure:{tenant}:client-secret/{key}")
+    night(folder)
+    assert "open" == standing(folder)[finding]
+    if lost == "broken":
+        (there / "app.json").write_text("[{")
+    else:
+        (there / "app.json").unlink()
+    night(folder, 1)
+    assert "open" == standing(folder)[finding]
+    (there / "app.json").write_text(json.dumps([application | {"passwordCredentials": []}]))
+    night(folder, 2)
+    assert "resolved" == standing(folder)[finding]
