@@ -38,7 +38,7 @@ test: $(CONTRACTS) ## Run every test that needs nothing beyond what pip brings
 	@$(BIN)/python -m pytest $(or $(TEST),tests -n 2 --dist loadfile)
 
 test-system: $(CONTRACTS) ## Run the tests that need Debian's packages (chromium, openssl, postgresql, pango)
-	@$(BIN)/python -m pytest tests/system $(TEST)
+	@$(BIN)/python -m pytest $(or $(TEST),tests/system -n 2 --dist loadfile)
 
 check: $(READY) ## Lint, types, import rules, unused dependencies
 	@$(BIN)/ruff check .

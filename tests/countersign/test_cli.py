@@ -497,6 +497,10 @@ def test_the_demo_shows_a_partial_night_and_leaves_nothing_running(tmp_path: Pat
 
 
 def test_ctrl_c_in_the_middle_of_a_query_is_ctrl_c() -> None:
-    with pytest.raises(KeyboardInterrupt), show.progress("asking"), duckdb.connect() as db:
-        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        db.execute("SELECT count(*) FROM range(100000000000) t(n) WHERE n % 7 = 3").fetchall()
+    def ask() -> None:
+        with show.progress("asking"), duckdb.connect() as db:
+            threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            db.execute("SELECT count(*) FROM range(100000000000) t(n) WHERE n % 7 = 3").fetchall()
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
