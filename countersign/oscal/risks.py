@@ -32,7 +32,7 @@ def listed(period: Period, asked: Asked) -> tuple[list[dict[str, Any]], list[dic
     """Return the risks of open findings and those of excepted ones, each in the order of the tables."""
     by_id = {row["exception"]: row for row in asked.exceptions}
     refused: dict[tuple[str, str], Row] = {
-        (row["control"], row["subject"]): row for row in asked.exceptions if row["refused"] and not row["in_force"]
+        (row["control"], row["subject"]): row for row in asked.exceptions if row["state"] == "invalid"
     }
     return (
         [_risk(period, row, refused=refused.get((row["control"], row["subject"]))) for row in asked.open],
@@ -61,7 +61,7 @@ def _risk(period: Period, row: Row, *, accepted: Row | None = None, refused: Row
     said = _facts(row)
     if refused is not None:
         (prop,) = props({"exception-refused": refused["exception"]})
-        said.append(prop | {"remarks": f"An exception that does not hold: {markup(refused['refused'])}."})
+        said.append(prop | {"remarks": f"An exception that does not hold: {markup(refused['refused_first'] or refused['refused'])}."})
     uuid = risk_uuid(period, row)
     guard = None if accepted is None else accepted["compensating_control"]
     factors = [{"uuid": ident("mitigation", uuid), "description": f"Compensating control: {markup(guard)}"}] if guard else None

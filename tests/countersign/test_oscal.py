@@ -253,8 +253,9 @@ def test_what_could_not_be_looked_at_says_so_and_an_exception_that_does_not_hold
             "exception": "EX-9",
             "control": "rotation-age",
             "subject": "aws:1:access-key/A",
+            "state": "invalid",
             "in_force": False,
-            "refused": "nobody approved it",
+            "refused": "nobody accountable approved it",
         },
     )
     results, plan = both(scratch)
