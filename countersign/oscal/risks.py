@@ -31,9 +31,7 @@ def observation_uuid(period: Period, control: str) -> str:
 def listed(period: Period, asked: Asked) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the risks of open findings and those of excepted ones, each in the order of the tables."""
     by_id = {row["exception"]: row for row in asked.exceptions}
-    refused: dict[tuple[str, str], Row] = {
-        (row["control"], row["subject"]): row for row in asked.exceptions if row["state"] == "invalid"
-    }
+    refused: dict[tuple[str, str], Row] = {(row["control"], row["subject"]): row for row in asked.exceptions if row["state"] == "invalid"}
     return (
         [_risk(period, row, refused=refused.get((row["control"], row["subject"]))) for row in asked.open],
         [_risk(period, row, accepted=by_id.get(row["excepted"])) for row in asked.excepted],

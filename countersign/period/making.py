@@ -274,10 +274,12 @@ class _Building:
         }
         used = self._counts("""
             SELECT excepted, count(DISTINCT as_of::DATE), min(as_of), max(as_of) FROM found WHERE state = 'excepted' GROUP BY excepted""")
+        severities = {str(about["control"]): about["severity"] for _, about in self._governed}
         rows = []
         for row in excepted.exceptions(held, self.judged[-1].at.replace(tzinfo=UTC), subjects, self.lens):
             times, first, last = used.get(str(row["exception"]), (0, None, None))
-            rows.append(row | {"nights_used": times, "first_used": first, "last_used": last})
+            about = {"severity": severities.get(str(row["control"])), "nights_used": times, "first_used": first, "last_used": last}
+            rows.append(row | about)
         fill(self.db, "exceptions", rows)
 
     def _partners(self, held: Sequence[InForce], names: Mapping[str, str]) -> None:

@@ -90,7 +90,9 @@ TABLES = {
         why VARCHAR                                  -- why it cannot be told
     """,
     "exceptions": """
-        exception VARCHAR, control VARCHAR, subject VARCHAR, identity_name VARCHAR, partner VARCHAR, requested_by VARCHAR,
+        exception VARCHAR, control VARCHAR,
+        severity VARCHAR,                            -- of the control: the risk that is taken; null: nothing judges it
+        subject VARCHAR, identity_name VARCHAR, partner VARCHAR, requested_by VARCHAR,
         approved_by VARCHAR, approved_on DATE, reason VARCHAR, compensating_control VARCHAR, exit_criteria VARCHAR, expires DATE,
         renewals BIGINT, ended_on DATE,
         state VARCHAR,                               -- at the period's last judged run: in force; ended: over after it had held, or

@@ -285,7 +285,7 @@ def _clocks(chance: random.Random, spells: list[dict[str, Any]]) -> list[dict[st
 
 def _exceptions() -> list[dict[str, Any]]:
     base = {
-        "control": "rotation-age", "subject": "aws:444455556666:access-key/AKIA000048", "identity_name": "acme-backup", "partner": "acme", "requested_by": "devika",
+        "severity": "high", "control": "rotation-age", "subject": "aws:444455556666:access-key/AKIA000048", "identity_name": "acme-backup", "partner": "acme", "requested_by": "devika",
         "approved_by": "maria", "approved_on": date(2026, 8, 30), "reason": "The plant is frozen for the year end; the key cannot be replaced before January.",
         "compensating_control": "Its use is watched daily by the security operations team.", "exit_criteria": "Rotated in January.", "expires": date(2026, 12, 31),
         "renewals": 1, "state": "in force", "in_force": True, "nights_used": 71, "first_used": at(date(2026, 8, 31)), "last_used": END,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tinyhtml5.parser import HTMLParser
 
 from countersign import shares
 from countersign.period import Period
@@ -59,6 +60,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Period:
 @pytest.fixture(scope="module")
 def html(whole: Period, tmp_path_factory: pytest.TempPathFactory) -> str:
     return written(whole, tmp_path_factory.mktemp("page"))
+
+
+def test_it_is_html_as_the_standard_has_it(html: str) -> None:
+    parser = HTMLParser()
+    parser.parse(html)
+    assert [] == parser.errors
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +191,7 @@ def test_who_is_accountable_and_what_changed(html: str) -> None:
 def test_what_was_excepted_and_by_whom(html: str) -> None:
     words_ = section(html, "exceptions")
     assert "EX-0012 in force acme-backupaws:444455556666:access-key/AKIA000048" in words_
-    for said in ("Asked byDevika Rao", "Approved byMaria Okafor, 2026-08-30", "Expires2026-12-31, renewed 1 time", "Usedon 71 nights, 2026-08-31 to 2026-11-21",
+    for said in ("Risk takenhigh", "Asked byDevika Rao", "Approved byMaria Okafor, 2026-08-30", "Expires2026-12-31, renewed 1 time", "Usedon 71 nights, 2026-08-31 to 2026-11-21",
                  "ReasonThe plant is frozen", "InsteadIts use is watched daily", "Ends whenRotated in January."):  # fmt: skip
         assert said in words_
     assert "EX-0031 not valid: the signature is of nobody who may approve" in words_
