@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIVES = timedelta(days=2)
@@ -28,17 +28,17 @@ def make() -> Certificates:
     root_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Countersign sandbox authority")])
     root_id = x509.SubjectKeyIdentifier.from_public_key(root_key.public_key())
     root = (
-        _started(root_name, root_name, root_key)
+        started(root_name, root_name, root_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(usage(signs_certificates=True), critical=True)
         .add_extension(root_id, critical=False)
         .sign(root_key, hashes.SHA256())
     )
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     leaf = (
-        _started(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), root_name, leaf_key)
+        started(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), root_name, leaf_key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(leaf_key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(root_id), critical=False)
@@ -50,13 +50,17 @@ def make() -> Certificates:
     return Certificates(root.public_bytes(pem), leaf.public_bytes(pem), key)
 
 
-def _started(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def started(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, lives: timedelta = _LIVES
+) -> x509.CertificateBuilder:
+    """Begin a certificate that holds for so long before and after now; extensions and the signature are the caller's."""
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - _LIVES).not_valid_after(now + _LIVES)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - lives).not_valid_after(now + lives)
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """Say what a key is for: to sign certificates, or anything else."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         content_commitment=False,

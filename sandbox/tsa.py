@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sandbox.certificates import started, usage
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -61,17 +63,17 @@ class _Authority:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Countersign sandbox time authority")])
         root_id = x509.SubjectKeyIdentifier.from_public_key(root_key.public_key())
         self.root = (
-            _started(name, name, root_key.public_key())
+            started(name, name, root_key.public_key(), _LIVES)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(usage(signs_certificates=True), critical=True)
             .add_extension(root_id, critical=False)
             .sign(root_key, hashes.SHA256())
         )
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Countersign sandbox time stamps")])
         self.certificate = (
-            _started(subject, name, self.key.public_key())
+            started(subject, name, self.key.public_key(), _LIVES)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(root_id), critical=False)
@@ -298,23 +300,3 @@ def _oid(text: str) -> bytes:
             sevens.insert(0, 0x80 | number & 0x7F)
         content += bytes(sevens)
     return _der(0x06, bytes(content))
-
-
-def _started(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - _LIVES).not_valid_after(now + _LIVES)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
