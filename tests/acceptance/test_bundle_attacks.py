@@ -273,6 +273,8 @@ def insider(attack: Callable[[Case], Files], change: Callable[[Any], object] = l
 
 def narrowed(predicate: Any) -> None:
     predicate["period"]["from"] = DAYS[1]
+    predicate["nights"]["expected"] -= 1
+    predicate["nights"]["complete"] -= 1
 
 
 def stranger(case: Case) -> Files:
