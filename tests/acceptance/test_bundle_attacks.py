@@ -273,8 +273,7 @@ def insider(attack: Callable[[Case], Files], change: Callable[[Any], object] = l
 
 def narrowed(predicate: Any) -> None:
     predicate["period"]["from"] = DAYS[1]
-    predicate["nights"]["expected"] -= 1
-    predicate["nights"]["complete"] -= 1
+    predicate["nights"] = {"expected": 1, "complete": 1, "partial": 0, "stopped": 0, "failed": 0, "missing": []}
 
 
 def stranger(case: Case) -> Files:

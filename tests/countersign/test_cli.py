@@ -11,13 +11,11 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 import typer.main
 import yaml
@@ -505,13 +503,3 @@ def test_the_demo_shows_a_partial_night_and_leaves_nothing_running(tmp_path: Pat
         with socket.socket() as door:
             assert door.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) != 0
     assert program("demo", "--keep", "northwind", cwd=tmp_path).returncode == 2
-
-
-def test_ctrl_c_in_the_middle_of_a_query_is_ctrl_c() -> None:
-    def ask() -> None:
-        with show.progress("asking"), duckdb.connect() as db:
-            threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-            db.execute("SELECT count(*) FROM range(100000000000) t(n) WHERE n % 7 = 3").fetchall()
-
-    with heeding_ctrl_c(), pytest.raises(KeyboardInterrupt):
-        ask()
