@@ -88,7 +88,7 @@ def approles(visit: Visit, mount: Mount, known: Known) -> Iterator[Record]:
             known.approles.append(records.with_claims(role_facts, claims[name] if listed_all else None))
     if listing.state == reads.state == id_reads.state == "complete":
         known.whole.add(mount.accessor)
-    yield from told(listing, reads, id_reads, secret_ids, lookups)
+    yield from told(listing, reads, id_reads, secret_ids, lookups, each=True)
 
 
 def _secret_ids(
@@ -154,7 +154,7 @@ def entities(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
         login = known.logins.get((role.accessor, role.role_id)) if role.role_id else None
         yield records.approle_identity(visit, role, login, certain=known.certain, at=visit.now())
         yield from grants.of(role.uid, role.policies)
-    yield from told(listing, reads)
+    yield from told(listing, reads, each=True)
 
 
 def users(visit: Visit, mount: Mount, known: Known, grants: Grants) -> Iterator[Record]:
@@ -180,7 +180,7 @@ def users(visit: Visit, mount: Mount, known: Known, grants: Grants) -> Iterator[
             yield from grants.of(uid, held, via=f"user:{mount.path}{name}")
             seen.append({"name": name, **records.pick(found or {}, records.ROLE_FIELDS)})
         yield reads.observe(seen)
-    yield from told(listing, reads)
+    yield from told(listing, reads, each=True)
 
 
 def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
@@ -213,4 +213,4 @@ def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
             yield replace(credential, identity_uid=uid)
             yield from grants.of(uid, records.policies(found, "policies"), via="direct" if entity is None else "token")
         yield lookups.observe(seen)
-    yield from told(listing, lookups)
+    yield from told(listing, lookups, each=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from connectors.vault.api import DENIED, Api, Refusal
 from connectors.vault.use import Uses
 from countersign.identity import uid
-from countersign.tally import Tally
+from countersign.tally import GONE, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,9 +77,14 @@ class Operation(Tally):
             return None
 
 
-def told(listing: Operation, *details: Operation) -> Iterator[Coverage]:
-    """Yield how a listing went, and the detail operations that were used at all."""
+def told(listing: Operation, *details: Operation, each: bool = False) -> Iterator[Coverage]:
+    """Yield how a listing went, and the detail operations that were used at all.
+
+    `each`: the first of them asked for each row of the listing, so that the listing's length counts its answers a second time.
+    """
     yield listing.coverage()
+    if each and details[0].used:
+        details[0].independent_count = listing.rows - details[0].dropped[GONE]
     for operation in details:
         if operation.used:
             yield operation.coverage()
