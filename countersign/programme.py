@@ -119,6 +119,10 @@ class AwsSource(Entry):
     """Sent when the role is assumed. It is no secret."""
     endpoint: Address | None = None
     """None: AWS itself."""
+    revoke_role: RoleName | None = None
+    """Role that revokes, as `role` is written; None: the credentials in COUNTERSIGN_REVOKE_AWS_... revoke."""
+    revoke_external_id: str | None = None
+    """Sent when that role is assumed. It is no secret."""
 
 
 _MANAGEMENT = {
@@ -165,6 +169,8 @@ class GcpSource(Entry):
     """gRPC; None: Google's own addresses."""
     plaintext: bool = False
     """Speak to `endpoint` without TLS and without credentials: for stand-ins only."""
+    revoke_account: str | None = None
+    """E-mail of the service account that revokes, impersonated; None: COUNTERSIGN_REVOKE_GOOGLE_APPLICATION_CREDENTIALS names its file."""
     rest: Address | None = None
     """For services without a gRPC client; None: Google's own, or `endpoint` where that is set."""
     ca: str | None = None
@@ -197,6 +203,8 @@ class VaultSource(Entry):
     """Absolute path of a PEM file; None: the machine's own authorities."""
     audit_log: str | None = None
     """Absolute path of the server's audit log (a file audit device), for last use; None: use is not known."""
+    revoke_auth: VaultAuth = Field(default_factory=VaultAuth)
+    """How the revoking identity logs in; what is secret about it comes from COUNTERSIGN_REVOKE_VAULT_TOKEN, ..._ROLE_ID, ..._SECRET_ID."""
     leases: bool = True
     """Read leases, which needs `sudo` on `sys/leases/lookup`."""
 

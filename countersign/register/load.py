@@ -74,6 +74,7 @@ def load_register(folder: Path) -> Register:
         incidents=incidents,
         drills=customer.drills,
         exception_limits=customer.exceptions,
+        revocation=customer.revocation,
         allowed_signers=found.texts.get("allowed_signers"),
         signatures={name.removeprefix("exceptions/"): text for name, text in found.texts.items() if name.startswith("exceptions/")},
         digest=_digest(found.digests),

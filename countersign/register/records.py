@@ -137,6 +137,17 @@ class DrillPeriods(Entry):
     exception: Span | None = None
 
 
+class RevocationRules(Entry):
+    """What revoking a partner's access takes."""
+
+    watch: Span = timedelta(days=14)
+    """How long what was switched off is watched for use before it may be deleted."""
+    large: Annotated[int, Field(ge=1)] = 100
+    """A plan with more changes than this takes two approvers, as every deletion does."""
+    owed_within: Span = timedelta(hours=24)
+    """How long after a break-glass its approval may come."""
+
+
 class ExceptionLimits(Entry):
     """How long a finding may be accepted."""
 
@@ -329,6 +340,7 @@ class Register(Entry):
     incidents: dict[str, Incident] = Field(default_factory=dict)
     drills: DrillPeriods = Field(default_factory=DrillPeriods)
     exception_limits: ExceptionLimits = Field(default_factory=ExceptionLimits)
+    revocation: RevocationRules = Field(default_factory=RevocationRules)
     allowed_signers: str | None = None
     """Content of `register/allowed_signers` (OpenSSH's format); None: there is none, so no signature is demanded."""
     signatures: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -432,3 +444,4 @@ class CustomerFile(Entry):
     """The customer's own accounts, tenants and issuers, in the shape of a partner's footprint."""
     drills: DrillPeriods = Field(default_factory=DrillPeriods)
     exceptions: ExceptionLimits = Field(default_factory=ExceptionLimits)
+    revocation: RevocationRules = Field(default_factory=RevocationRules)

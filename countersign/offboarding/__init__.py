@@ -1,0 +1,1 @@
+"""Ending a partner's access with proof: plan, approval, changes, verification, certificate."""
