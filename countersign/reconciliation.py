@@ -223,12 +223,12 @@ class Reconciliation:
     def _share(self) -> float | None:
         return READING * min(1.0, next(self._read) / self._to_read) if self._to_read else None
 
-    def judge(self, readings: Iterable[Reading]) -> Judged:
-        """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
+    def facts(self, readings: Iterable[Reading]) -> tuple[tuple[Reading, ...], Path]:
+        """Turn what was read into inventory and facts; returns the readings as they count, and the database of the facts."""
         inventory = self.folder / "inventory"
         live = claims(self.programme.sources) | self._found | self._unlisted
         settled = collect(readings, self.work, inventory, live=live)
-        self.tell("judging", READING)
+        self.tell("working out the facts", READING)
         last = None if self._last_findings is None else self._last_findings.parent
         tables = (
             *register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted),
@@ -245,6 +245,12 @@ class Reconciliation:
         database = self.work / "run.duckdb"
         build(database, inventory, tables, settled, last=last)
         keep_history(database, inventory)
+        return settled, database
+
+    def judge(self, readings: Iterable[Reading]) -> Judged:
+        """Turn what was read into inventory, facts and verdicts; raises NotJudgedError, and then there is no verdict at all."""
+        settled, database = self.facts(readings)
+        self.tell("judging", READING)
         judgement = judge(database, expectations(), settled)
         verdicts.write(self.folder / verdicts.NAME, database, expectations())
         run_files.write_register(self.folder, self.programme.register)

@@ -1,0 +1,174 @@
+"""Makes a plan: what a partner holds, what takes each of it away, and what would remain."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
+
+from countersign.errors import CountersignError
+from countersign.offboarding.closure import Closure, close
+from countersign.offboarding.plan import DECIDED_UNDER, OURSELVES, Asked, Noted, Plan, PlanError, Unread
+from countersign.register.exceptions import accountable
+from countersign.register.rules import side
+from countersign.rehearsal import looked
+from countersign.results import silent
+from countersign.revocation import Change, Left, RevocationError, revoker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from countersign.inventory import Reading
+    from countersign.programme import Programme
+    from countersign.register.records import Register
+    from countersign.results import Tell
+
+_PHASES: dict[str, Literal["disable", "delete"]] = {"disable": "disable", "delete": "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one reading of all sources gave: how each scope went, and the database of the facts."""
+
+    readings: tuple[Reading, ...]
+    database: Path
+
+
+def make(
+    programme: Programme,
+    asked: Asked,
+    *,
+    like: Plan | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    tell: Tell = silent,
+) -> Plan:
+    """Read the sources afresh and plan; nothing is written anywhere.
+
+    `like`: the plan that is looked at again (or whose disabled things are deleted): it counts as made when that was, and what that held
+    counts even where nothing says any more whose it is. Raises PlanError for a question that cannot be, CountersignError when nothing
+    can be read.
+    """
+    demand(programme, asked)
+    only = _sources_of(programme, asked)
+    with looked(programme, only=only, tell=tell) as (readings, database):
+        return plan(programme, asked, Seen(readings, database), like=like, clock=clock, tell=tell)
+
+
+def plan(
+    programme: Programme, asked: Asked, seen: Seen, *, like: Plan | None = None, clock: Callable[[], datetime], tell: Tell = silent
+) -> Plan:
+    """Plan from what was read already; each change is looked up live with the reading identity. Raises PlanError."""
+    demand(programme, asked)
+    again = like is not None and like.asked == asked
+    made_at = like.made_at if like is not None and again else clock().replace(microsecond=0)
+    found = close(
+        seen.database, asked.partner, only=asked.only, without=(uid for uid, _ in asked.without), also=() if like is None else like.holdings
+    )
+    tell(f"{len(found.holdings)} things are {asked.partner}'s; looking each of them up")
+    changes, left, unread = _changes(programme, asked, found, seen, made_at, clock)
+    if asked.emergency:
+        changes = [change for change in changes if change.reversible]
+    approvers = may_approve(programme.register, asked)
+    needed = 2 if asked.phase == "delete" or len(changes) > programme.register.revocation.large else 1
+    return Plan(
+        id=like.id if like is not None and again else f"{asked.partner}-{made_at:%Y%m%dt%H%M%Sz}-{secrets.token_hex(3)}",
+        customer=programme.customer,
+        asked=asked,
+        made_at=made_at,
+        register=programme.register.digest,
+        steps=tuple(sorted(changes, key=attrgetter("place"))),
+        left=tuple(sorted(left, key=attrgetter("uid", "why"))),
+        undecided=found.undecided,
+        unread=tuple(sorted({*unread, *_unread(seen.readings)}, key=attrgetter("provider", "scope", "source", "why"))),
+        holdings=tuple(sorted(found.holdings, key=attrgetter("uid"))),
+        noted=(*_stops(asked, approvers, needed, changes), *found.noted),
+        approvers=approvers,
+        needed=needed,
+        context=found.context,
+    )
+
+
+def demand(programme: Programme, asked: Asked) -> None:
+    """Refuse a question that cannot be: an unknown partner or person, or a partner's person who asks. Raises PlanError."""
+    register = programme.register
+    if asked.partner not in register.partners:
+        known = ", ".join(sorted(register.partners)) or "none is registered"
+        raise PlanError(f"there is no partner called {asked.partner!r} in the register", fix=f"use one of: {known}")
+    if asked.requested_by != OURSELVES and asked.requested_by not in register.people:
+        raise PlanError(
+            f"{asked.requested_by!r} is nobody of the customer's in the register", fix="name a person of register/customer.yaml with --as"
+        )
+    if asked.emergency and asked.phase != "disable":
+        raise PlanError("in an emergency things are switched off, never deleted", fix="leave out --emergency, or plan the deletion later")
+
+
+def may_approve(register: Register, asked: Asked) -> tuple[str, ...]:
+    """Return the ids of those who may approve: accountable for the control that it is decided under, here, ours, and not who asked."""
+    named = accountable(register, DECIDED_UNDER[asked.trigger])
+    return tuple(ref for ref in named if register.live(ref) is not None and side(register, ref) is None and ref != asked.requested_by)
+
+
+def _changes(  # noqa: PLR0913, PLR0917 - what is asked, what there is, and when
+    programme: Programme, asked: Asked, found: Closure, seen: Seen, since: datetime, clock: Callable[[], datetime]
+) -> tuple[list[Change], list[Left], set[Unread]]:
+    changes: list[Change] = []
+    left: list[Left] = []
+    unread: set[Unread] = set()
+    sources = {source.name: source for source in programme.sources}
+    scopes = {(reading.scope.source, reading.scope.name): reading.scope for reading in seen.readings}
+    place = attrgetter("source", "scope")
+    for (source, scope), group in groupby(sorted(found.holdings, key=lambda held: (*place(held), held.uid)), place):
+        held = tuple(group)
+        try:
+            with revoker(sources[source].provider).hand(sources[source], scopes[source, scope], run=asked.partner, now=clock) as hand:
+                made = tuple(hand.changes(held, _PHASES[asked.phase], since))
+        except RevocationError as error:
+            if sources[source].provider == "files":
+                left += [Left(each.uid, each.name, error.message, error.fix or "") for each in held if each.what == "identity"]
+            else:
+                unread.add(Unread(source=source, provider=held[0].provider, scope=scope, why=error.message))
+            continue
+        except CountersignError as error:
+            unread.add(Unread(source=source, provider=held[0].provider, scope=scope, why=error.message))
+            continue
+        changes += [each for each in made if isinstance(each, Change)]
+        left += [each for each in made if isinstance(each, Left)]
+    excluded = dict(asked.without)
+    dropped = [change for change in changes if change.target in excluded]
+    return [change for change in changes if change not in dropped], left, unread
+
+
+def _unread(readings: Iterable[Reading]) -> Iterator[Unread]:
+    """Say which scopes were not read wholly: what a partner has there nobody knows."""
+    for reading in readings:
+        if reading.state == "complete" or reading.passed_over:
+            continue
+        scope = reading.scope
+        missing = [row for row in reading.coverage if row.state != "complete"]
+        for row in missing:
+            yield Unread(source=scope.source, provider=scope.provider, scope=scope.name, why=f"{row.operation}: {row.error or row.state}")
+        if not missing:
+            yield Unread(source=scope.source, provider=scope.provider, scope=scope.name, why=reading.reason or reading.state)
+
+
+def _stops(asked: Asked, approvers: Sequence[str], needed: int, changes: Sequence[Change]) -> Iterator[Noted]:
+    if len(approvers) < needed:
+        who = ", ".join(approvers) or "nobody"
+        said = f"it takes {needed} approvers and only {who} may: name who is accountable for revoking in register/controls"
+        yield Noted(level="stop", uid=f"partner/{asked.partner}", name=asked.partner, said=said)
+    final = sum(not change.reversible for change in changes)
+    if final:
+        said = f"{final} of {len(changes)} changes cannot be taken back"
+        yield Noted(level="note", uid=f"partner/{asked.partner}", name=asked.partner, said=said)
+
+
+def _sources_of(programme: Programme, asked: Asked) -> tuple[str, ...]:
+    """In an emergency about single identities only their own provider is read: minutes count, and the closure is not asked for."""
+    if not (asked.emergency and asked.only):
+        return ()
+    providers = {uid.partition(":")[0] for uid in asked.only}
+    return tuple(source.name for source in programme.sources if source.provider in providers)
