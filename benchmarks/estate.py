@@ -124,6 +124,13 @@ def expected(count: int) -> Counter[str]:
     return found + Counter({"unconditioned-trust": sum(not role.external_id for role in trusted), "attribution-conflict": len(trusted)})
 
 
+def ruled_by_a_partner(count: int, accounts: int) -> int:
+    """Count the accounts, of so many that share the users evenly, whose every administrator is a partner's."""
+    each = count // accounts
+    sides = ({user.partner for user in users(n * each, each) if user.policy == ADMIN} for n in range(accounts))
+    return sum(side == {True} for side in sides)
+
+
 def worth_a_call(count: int) -> int:
     """Count the users whose keys must be listed one by one: a key that fails, two active keys, or a partner behind them."""
     asked = (_OLD, _IDLE, _NEVER, _TWO)
