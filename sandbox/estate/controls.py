@@ -17,7 +17,8 @@ def controls() -> tuple[Entry, ...]:
         _control("default", "Whatever a partner does for us, a person of ours answers for it."),
         # What is past its date has been let wait once already.
         _control("rotation-age", "Credentials are replaced before they are old enough to matter.", rotate="P3D"),
-        _control("contract-ended", "Access ends with the contract.", revoke="PT1H"),
+        # What is deleted takes two who are accountable.
+        _control("contract-ended", "Access ends with the contract.", revoke="PT1H", ends="sam"),
         _control("incident-open", "In an incident, access is cut off within the hour.", revoke="PT1H"),
         # People's log-ins are the office's, and no partner has a part in them.
         _control("human-mfa", "People log in with a second factor.", business="sam", asked="maria", partner=None),
@@ -33,6 +34,7 @@ def _control(  # noqa: PLR0913 -- what a control may have of its own
     partner: str | None = "acme",
     rotate: str = "P7D",
     revoke: str = "P1D",
+    ends: str | None = None,
 ) -> Entry:
     done = {"R": "devika", "A": business, "C": [asked], "I": ["soc"]}
     made = {**done, "R": partner or "devika"}
@@ -41,7 +43,7 @@ def _control(  # noqa: PLR0913 -- what a control may have of its own
         "objective": objective,
         "owners": {"business": business, "technical": "devika", "operational": f"{partner}/pavel" if partner else "devika"},
         "answers": {"approves": business, "implements": partner or "devika", "monitors": "devika", "revokes": "devika"},
-        "raci": {"provision": made, "rotate": dict(made), "review": done, "revoke": dict(done)},
+        "raci": {"provision": made, "rotate": dict(made), "review": done, "revoke": {**done, "A": ends or business}},
         "fallback": "devika",
         "slas": {"detect": "PT24H", "escalate": "PT4H", "rotate": rotate, "revoke": revoke},
         "evidence": ["approvals", "last drill"],
@@ -61,6 +63,7 @@ def exceptions(today: date) -> tuple[Entry, ...]:
             "requested_by": "devika",
             "approved_by": "maria",
             "approved_on": today - timedelta(days=14),
+            "approval": "EX-0001.sig",
             "expires": today + timedelta(days=21),
         },
         {
@@ -73,6 +76,7 @@ def exceptions(today: date) -> tuple[Entry, ...]:
             "requested_by": "devika",
             "approved_by": "maria",
             "approved_on": today - timedelta(days=70),
+            "approval": "EX-0002.sig",
             "expires": today - timedelta(days=10),
         },
     )

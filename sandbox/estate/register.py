@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from countersign.register.exceptions import statement
+from countersign.register.load import load_register
 from sandbox.estate import controls
 from sandbox.estate.gcp import NUMBERS
 from sandbox.estate.places import (
@@ -38,6 +40,7 @@ from sandbox.estate.places import (
     TENANT,
 )  # fmt: skip
 from sandbox.estate.workloads import WORKLOADS
+from sandbox.ssh_keys import Key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +53,8 @@ GRAPH_CA = "clouds/graph-ca.pem"
 """Where the programme folder keeps the certificate of the authority that the sandbox's Graph shows."""
 TSA_CA = "clouds/tsa-ca.pem"
 """And where that of the root of the sandbox's timestamps."""
+SIGNERS = ("maria", "sam", "devika")
+"""People whose SSH keys the programme folder keeps, under keys/people; anybody else's would be their own affair."""
 CONTRACT_OVER_DAYS = 40
 """So long ago the contract with brightpath ended."""
 
@@ -67,10 +72,25 @@ def write(folder: Path, now: datetime, clouds: Clouds, *, caller_account: str) -
     ends, next_review = _ends(today), today + timedelta(days=300)
     for workload in WORKLOADS:
         _file(register / "workloads" / f"{workload.name}.yaml", workload.entry(today, ends.get(workload.partner or "", next_review)))
+    keys = {person: Key() for person in SIGNERS}
+    for person, key in keys.items():
+        key.keep(folder / "keys" / "people" / person)
+    _text(register / "allowed_signers", "".join(key.line(person, 'namespaces="countersign,git"') for person, key in keys.items()))
     for exception in controls.exceptions(today):
         _file(register / "exceptions" / f"{exception['exception']}.yaml", exception)
     for incident in controls.incidents(now):
         _file(register / "incidents" / f"{incident['incident']}.yaml", incident)
+    _sign_exceptions(register, keys)
+
+
+def _sign_exceptions(register: Path, keys: dict[str, Key]) -> None:
+    """Sign the exceptions as those who approved them would have, over what the register says of each."""
+    loaded = load_register(register)
+    for exception in loaded.exceptions.values():
+        approver, on = exception.approved_by, exception.approved_on
+        if approver is not None and on is not None and exception.approval is not None:
+            signed = keys[approver].sign(statement(loaded, exception, approver, on).message())
+            _text(register / "exceptions" / exception.approval, signed)
 
 
 class _Plain(yaml.SafeDumper):
@@ -87,6 +107,11 @@ def _file(path: Path, content: Entry) -> None:
     path.write_text(
         yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=130, default_flow_style=None), encoding="utf-8"
     )
+
+
+def _text(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
 
 
 def _config(clouds: Clouds) -> Entry:

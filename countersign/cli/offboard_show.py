@@ -1,0 +1,83 @@
+"""How a plan of revocation is shown in the terminal: what changes, what cannot be taken back, who else is hit, what remains."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from countersign.cli import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from countersign.offboarding.plan import Noted, Plan
+
+FEW = 12
+"""Lines of one kind that are printed before the rest is counted; the plan's file has them all."""
+
+
+def shown(plan: Plan, *, every: bool = False) -> None:
+    """Print a plan for the person who decides; `every`: all steps, however many."""
+    asked = plan.asked
+    what = {"disable": "switch off what is", "delete": "delete what was switched off of", "restore": "give back what was switched off of"}
+    limits = (" in an emergency: only what is reversible" if asked.emergency else "") + (
+        f", {len(asked.only)} identities only" if asked.only else ""
+    )
+    show.out(show.text(f"Plan {plan.id}: {what[asked.phase]} {asked.partner}{limits}", "bold"))
+    show.out(show.text(f"Asked by {asked.requested_by} ({asked.trigger}){f': {asked.reason}' if asked.reason else ''}"))
+    counts = Counter(step.provider for step in plan.steps)
+    final = sum(not step.reversible for step in plan.steps)
+    places = ", ".join(f"{count} in {provider}" for provider, count in sorted(counts.items()))
+    show.out(f"{_count(len(plan.steps), 'change')}{f': {places}' if places else ''}; {final or 'none'} of them cannot be taken back")
+    if plan.steps:
+        rows = [
+            (number, step.provider, step.scope, step.says, "yes" if step.reversible else "NO", _end(step.residual))
+            for number, step in enumerate(plan.steps if every else plan.steps[:FEW], 1)
+        ]
+        show.out("", show.table(("#", "provider", "scope", "change", "reversible", "what lives on"), rows, numbers=("#",)))
+        if not every and len(plan.steps) > FEW:
+            show.out(f"... and {len(plan.steps) - FEW} more (--all)")
+    _section("Must be settled before it can be applied", _notes(plan.noted, "stop"))
+    _section("Look at these before you decide", _notes(plan.noted, "warning"), every=every)
+    _section("What stops with it", _notes(plan.noted, "note"), every=every)
+    _section("Left as it is, as you asked", (f"{uid}: {why}" for uid, why in asked.without), every=every)
+    _section("Not decided: whose it is", (f"{left.uid} ({left.name}): {left.why}. {left.advice}" for left in plan.undecided), every=every)
+    _section("No change takes these away", (f"{left.uid} ({left.name}): {left.why}. {left.advice}" for left in plan.left), every=every)
+    _section(
+        "Not read, so nobody knows what is there", (f"{place.provider} {place.scope}: {place.why}" for place in plan.unread), every=every
+    )
+    show.out("")
+    who = ", ".join(plan.approvers) or "nobody"
+    count = "two approvers" if plan.needed > 1 else "one approver"
+    show.out(show.text(f"It takes {count} of: {who}. It can be begun until {plan.expires:%Y-%m-%d %H:%M} UTC."))
+    show.out(f"Digest sha256:{plan.digest()}")
+
+
+def _section(title: str, lines: Iterable[str], *, every: bool = False) -> None:
+    said = list(lines)
+    if not said:
+        return
+    show.out("", show.text(f"{title}:", "bold"))
+    for line in said if every else said[:FEW]:
+        show.out(show.text(f"  {line}"))
+    if not every and len(said) > FEW:
+        show.out(f"  ... and {len(said) - FEW} more (--all)")
+
+
+def _notes(noted: Iterable[Noted], level: str) -> Iterator[str]:
+    """Say each note once, with all that it is about."""
+    chosen = sorted((note for note in noted if note.level == level), key=attrgetter("said", "uid"))
+    for said, group in groupby(chosen, attrgetter("said")):
+        about = list(group)
+        names = ", ".join(f"{note.name} ({note.uid})" for note in about[:3])
+        yield f"{names}{f' and {len(about) - 3} more' if len(about) > 3 else ''}: {said}"  # noqa: PLR2004 - as many as a line holds
+
+
+def _end(residual: object) -> str | None:
+    return getattr(residual, "what", None)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
