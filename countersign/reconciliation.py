@@ -465,16 +465,18 @@ class Reconciliation:
         return None
 
 
-def reconcile(
+def reconcile(  # noqa: PLR0913 - what a run may be told, all optional
     programme: Programme,
     as_of: datetime | None = None,
     *,
     slot: str | None = None,
     only: Sequence[str] = (),
     tell: Tell = silent,
+    after: Callable[[Reconciliation, Judged], object] | None = None,
 ) -> RunResult:
     """Run one night here and now, reading scopes in a few threads; the same as the flow, without Prefect.
 
+    `after` is called once the run is sealed, with what was read and judged still at hand; not where the guard stopped it.
     Raises CountersignError when the run cannot start or cannot be judged; what was read is then sealed as a failed entry.
     """
     with Reconciliation(programme, as_of=as_of, slot=slot, only=only, tell=tell) as run:
@@ -482,7 +484,10 @@ def reconcile(
             return run.earlier
         judged = run.judge(read_all(run))
         planned = run.plan(judged)
-        return run.record(judged, planned, run.act(planned))
+        result = run.record(judged, planned, run.act(planned))
+        if after is not None and planned.stopped is None:
+            after(run, judged)
+        return result
 
 
 def read_all(run: Reconciliation) -> tuple[Reading, ...]:

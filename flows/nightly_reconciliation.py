@@ -15,6 +15,7 @@ from prefect.tasks import exponential_backoff
 from countersign.clock import stamp
 from countersign.errors import ScopeDeniedError
 from countersign.inventory import Reading
+from countersign.offboarding.triggers import prepare
 from countersign.programme import load
 from countersign.reading import Scope
 from countersign.reconciliation import THREADS, Reconciliation
@@ -77,5 +78,7 @@ def nightly_reconciliation(
         receipts = run.act(planned)
         result = run.record(judged, planned, receipts)
         tell_prefect(result, planned.transitions)
+        if planned.stopped is None:
+            prepare(run, judged)
         log.info("as of %s: %s, evidence %s", stamp(result.as_of), result.state, result.evidence)
         return verdict(result)

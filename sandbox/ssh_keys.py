@@ -38,7 +38,7 @@ class Key:
             else rsa.generate_private_key(65537, bits) if kind == "rsa"
             else ec.generate_private_key(CURVES[kind][0]())
         )  # fmt: skip
-        public = self.private.public_key()
+        public: Any = self.private.public_key()
         if kind == "rsa":
             numbers: Any = public.public_numbers()
             self.name, parts = "ssh-rsa", [number(numbers.e), number(numbers.n)]

@@ -67,9 +67,10 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
             if prefect or os.environ.get("PREFECT_API_URL"):
                 result = through_prefect(loaded, slot=slot, as_of=when, only=only, tell=tell)
             else:
+                from countersign.offboarding.triggers import prepare
                 from countersign.reconciliation import reconcile as directly
 
-                result = directly(loaded, when, slot=slot, only=only, tell=tell)
+                result = directly(loaded, when, slot=slot, only=only, tell=tell, after=prepare)
     except KeyboardInterrupt:
         if dry_run:
             return interrupted("nothing was written", "start it again when you like", as_json=as_json)

@@ -58,7 +58,7 @@ def make(
         return plan(programme, asked, Seen(readings, database), like=like, clock=clock, tell=tell)
 
 
-def plan(
+def plan(  # noqa: PLR0913 - what is asked, what was read, and when
     programme: Programme, asked: Asked, seen: Seen, *, like: Plan | None = None, clock: Callable[[], datetime], tell: Tell = silent
 ) -> Plan:
     """Plan from what was read already; each change is looked up live with the reading identity. Raises PlanError."""
