@@ -148,6 +148,13 @@ class Bench:
 
     def rows(self, estate: Estate, held: Register | None = None, denied: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Give the facts of an estate."""
+        with facts.opened(self.database(estate, held, denied)) as db:
+            cursor = db.execute("SELECT * FROM facts")
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def database(self, estate: Estate, held: Register | None = None, denied: Iterable[str] = ()) -> Path:
+        """Work out the facts of an estate, and give the database that has them."""
         self._nights += 1
         night = self._folder / str(self._nights)
         scopes = estate if isinstance(estate, dict) else {f"aws:{AWS}": estate}
@@ -161,10 +168,7 @@ class Bench:
         )
         database = night / "facts.duckdb"
         facts.build(database, night / "inventory", facts.register_tables(programme, AS_OF), settled)
-        with facts.opened(database) as db:
-            cursor = db.execute("SELECT * FROM facts")
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return database
 
     def verdicts(self, control: str, estate: Estate, held: Register | None = None, denied: Iterable[str] = ()) -> dict[str, Verdict]:
         """Give the verdict of a control on each of its subjects, by what comes after the last slash of the subject; sources are left out."""
