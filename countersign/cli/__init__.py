@@ -14,6 +14,7 @@ import typer
 import countersign
 from countersign.cli import (
     approve,
+    approve_plan,
     demo,
     doctor,
     evidence,
@@ -21,6 +22,7 @@ from countersign.cli import (
     export,
     keys,
     look,
+    offboard,
     permissions,
     programme,
     register,
@@ -49,6 +51,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
     ("Every night", "unknowns", look.unknowns, "countersign unknowns -p northwind --control human-mfa"),
     ("Every night", "tickets", tickets.tickets, "countersign tickets -p northwind --partner acme --state open"),
+    ("End access", "approve", approve_plan.approve, "countersign approve acme-20261122t133000z-1a2b3c --as maria --key ~/.ssh/id_ed25519"),
     ("Check", "export", export.export, "countersign export --from 2026-08-24 --to 2026-11-21 -o northwind.zip -p northwind"),
     ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
 )
@@ -76,11 +79,30 @@ _EVIDENCE: tuple[tuple[str, Callable[..., int], str], ...] = (
     ("checkpoint", evidence.checkpoint, "countersign evidence checkpoint -o checkpoint.txt"),
     ("stamp", evidence.stamped, "countersign evidence stamp -p northwind"),
 )
+_OFFBOARD: tuple[tuple[str, Callable[..., int], str], ...] = (
+    ("plan", offboard.plan, 'countersign offboard plan acme --as devika --reason "contract C-2041 ends"'),
+    ("apply", offboard.apply, "countersign offboard apply acme-20261122t133000z-1a2b3c -p northwind"),
+    ("status", offboard.status, "countersign offboard status -p northwind"),
+    ("certify", offboard.certify, "countersign offboard certify acme-20261122t133000z-1a2b3c"),
+    ("rollback", offboard.rollback, "countersign offboard rollback acme-20261122t133000z-1a2b3c --as devika"),
+)
 _RUNS = (("diff", runs.diff, "countersign runs diff previous latest -p northwind --kind findings"),)
 _KEYS = (
     ("public", keys.public, "countersign keys public -o keys/evidence.pub.pem"),
     ("rotate", keys.rotate, "countersign keys rotate --to file:keys/evidence-2027.pem"),
 )
+_GROUPS: tuple[tuple[str, str, str | None, tuple[tuple[str, Callable[..., int], str], ...]], ...] = (
+    ("keygen", "keys", "The key that signs: print its public half, change to another.", _KEYS),
+    ("keygen", "register", "Check, show or draft the register, or describe its files.", _REGISTER),
+    ("tickets", "runs", None, _RUNS),
+    ("tickets", "exception", "Accept a finding for a time: ask, approve, renew, end, list.", _EXCEPTION),
+    ("approve", "offboard", "End a partner's access with proof: plan, apply what is approved, list, certify, take back.", _OFFBOARD),
+    (
+        "verify", "evidence", "Look after the sealed evidence: list, hold, release, dispose, prove, keep a checkpoint, ask for timestamps.",
+        _EVIDENCE,
+    ),
+)  # fmt: skip
+"""The command that a group stands after, its name, what it is for (None: it does something by itself), and its commands."""
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with what was given
@@ -111,53 +133,19 @@ def _app() -> typer.Typer:
         epilog="Example: countersign demo",
         result_callback=_end,
     )
-    group = typer.Typer(
-        **settings,  # type: ignore[arg-type]  # as above
-        help="Check, show or draft the register, or describe its files.",
-        epilog="Example: countersign register check",
-    )
-    accepting = typer.Typer(
-        **settings,  # type: ignore[arg-type]  # as above
-        help="Accept a finding for a time: ask, approve, renew, end, list.",
-        epilog="Example: countersign exception list",
-    )
     app.callback()(_any)
-    for name, function, example in _REGISTER:
-        group.command(name, epilog=f"Example: {example}")(function)
-    for name, function, example in _EXCEPTION:
-        accepting.command(name, epilog=f"Example: {example}")(function)
-    on_file = typer.Typer(
-        **{**settings, "no_args_is_help": False},  # type: ignore[arg-type]  # as above
-        invoke_without_command=True,
-        callback=runs.runs,
-        epilog="Example: countersign runs -p northwind",
-    )
-    for name, function, example in _RUNS:
-        on_file.command(name, epilog=f"Example: {example}")(function)
-    kept = typer.Typer(
-        **settings,  # type: ignore[arg-type]  # as above
-        help="Look after the sealed evidence: list, hold, release, dispose, prove, keep a checkpoint, ask for timestamps.",
-        epilog="Example: countersign evidence list",
-    )
-    for name, function, example in _EVIDENCE:
-        kept.command(name, epilog=f"Example: {example}")(function)
-    changing = typer.Typer(
-        **settings,  # type: ignore[arg-type]  # as above
-        help="The key that signs: print its public half, change to another.",
-        epilog="Example: countersign keys public",
-    )
-    for name, function, example in _KEYS:
-        changing.command(name, epilog=f"Example: {example}")(function)
+    told = {**settings, "no_args_is_help": False, "invoke_without_command": True, "callback": runs.runs}
     for panel, name, function, example in _COMMANDS:
         app.command(name, epilog=f"Example: {example}", rich_help_panel=panel)(function)
-        if name == "keygen":
-            app.add_typer(changing, name="keys", rich_help_panel=panel)
-            app.add_typer(group, name="register", rich_help_panel=panel)
-        if name == "tickets":
-            app.add_typer(on_file, name="runs", rich_help_panel=panel)
-            app.add_typer(accepting, name="exception", rich_help_panel=panel)
-        if name == "verify":
-            app.add_typer(kept, name="evidence", rich_help_panel=panel)
+        for after, group, said, commands in _GROUPS:
+            if after == name:
+                made = typer.Typer(
+                    **(told if said is None else {**settings, "help": said}),  # type: ignore[arg-type]  # as above
+                    epilog=f"Example: {'countersign runs -p northwind' if said is None else commands[0][2]}",
+                )
+                for each, doing, shown in commands:
+                    made.command(each, epilog=f"Example: {shown}")(doing)
+                app.add_typer(made, name=group, rich_help_panel=panel)
     return app
 
 
