@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 Keep = Annotated[Path | None, typer.Option(metavar="DIR", help="Make the programme folder here; a temporary folder otherwise.")]
 ENVIRONMENT = "sandbox.env"
 """File in a sandbox's programme folder that a shell reads to reach the clouds."""
+REVOKING = "revoke.env"
+"""And the one with the identities that revoke, which only `offboard apply` needs."""
+PEOPLE = "keys/people"
+"""Where the sandbox's people keep their SSH keys; anywhere else they keep them themselves."""
 _ALL = "AWS, Entra and Azure, Google Cloud, Vault and exports"
 _OF_THE_PERSON = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "VAULT_", "BAO_", "PREFECT_")
 
@@ -85,11 +89,14 @@ def sandbox(
                 clouds, environment = stack.enter_context(_clouds(folder, port_base))
             file = _write_environment(folder / ENVIRONMENT, environment)
             stack.callback(file.unlink, missing_ok=True)
+            revoking = _write_environment(folder / REVOKING, _revoking(clouds))
+            stack.callback(revoking.unlink, missing_ok=True)
             if as_json:
                 show.document(
                     {
                         "programme": folder,
                         "environment_file": file,
+                        "revoking_environment_file": revoking,
                         "aws": {"endpoint": clouds.aws.endpoint},
                         "vault": {"address": clouds.vault.address},
                         "azure": {"graph": clouds.graph.address, "authority": clouds.graph.address, "management": clouds.graph.address},
@@ -110,6 +117,11 @@ def sandbox(
                     f"  set -a; . {show.path(file)}; set +a      # credentials of the sandbox, and of nothing else",
                     f"  {show.program()} doctor -p {show.path(folder)}",
                     f"  {show.program()} reconcile -p {show.path(folder)}",
+                    "",
+                    "To end a partner's access there, plan it, approve it with a key of keys/people, and apply it as the one who revokes:",
+                    f'  {show.program()} offboard plan brightpath --as devika --reason "the contract is over" -p {show.path(folder)}',
+                    f"  {show.program()} approve PLAN --as maria --key {show.path(folder / PEOPLE / 'maria')} -p {show.path(folder)}",
+                    f"  (set -a; . {show.path(revoking)}; {show.program()} offboard apply PLAN -p {show.path(folder)})",
                     "",
                     "Ctrl-C stops the clouds.",
                 )
@@ -135,6 +147,12 @@ def _clouds(folder: Path, port_base: int) -> "Iterator[tuple[Clouds, Mapping[str
             ) from error
         estate.seed(clouds, datetime.now(UTC), folder)
         yield clouds, {**estate.environment(clouds), **direct}
+
+
+def _revoking(clouds: "Clouds") -> "Mapping[str, str]":
+    from sandbox import estate
+
+    return estate.revoking(clouds)
 
 
 @contextmanager

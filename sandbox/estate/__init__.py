@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from connectors.vault.permissions import policy_hcl
+from connectors.vault.permissions import policy_hcl, revoke_hcl
 from countersign.evidence import signer
 from sandbox.aws import CALLER_ACCOUNT
 from sandbox.estate import aws as aws_accounts
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["TRUTH", "Clouds", "environment", "running", "seed"]
+__all__ = ["TRUTH", "Clouds", "environment", "revoking", "running", "seed"]
 
 
 def seed(clouds: Clouds, now: datetime, folder: Path) -> None:
@@ -54,4 +54,15 @@ def environment(clouds: Clouds) -> dict[str, str]:
         **clouds.aws.environment,
         **entra.reader(clouds.graph.tenant(TENANT)),
         "VAULT_TOKEN": clouds.vault.reader_token(policy_hcl()),
+    }
+
+
+def revoking(clouds: Clouds) -> dict[str, str]:
+    """Give the environment variables of the identities that revoke; in life they are with few people, and not with the nightly run.
+
+    AWS's is a role of its own, Google's stand-in without TLS knows no callers.
+    """
+    return {
+        **clouds.graph.tenant(TENANT).revoking_environment(),
+        "COUNTERSIGN_REVOKE_VAULT_TOKEN": clouds.vault.reader_token(revoke_hcl(), name="countersign-revoker"),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from connectors.aws.permissions import permission_files
 from sandbox.aws import CALLER_ACCOUNT, trust, trust_issuer
 from sandbox.estate.places import (
     ACME_ACCOUNT,
@@ -15,6 +17,8 @@ from sandbox.estate.places import (
     INVENTORY_ROLE,
     LEGACY,
     PROD,
+    REVOCATION_ID,
+    REVOCATION_ROLE,
     STRANGER_ACCOUNT,
 )  # fmt: skip
 
@@ -141,3 +145,8 @@ def _legacy(account: SandboxAccount, now: datetime) -> None:
 def _inventory_role(account: SandboxAccount, now: datetime) -> None:
     lets_us_in = trust(CALLER_ACCOUNT, external_id=EXTERNAL_ID)
     account.role(INVENTORY_ROLE, lets_us_in, now - timedelta(days=90), last_used=now - timedelta(days=1), policies=("SecurityAudit",))
+    # Used in the last drill; it holds no more than it was given, so its policy is the account's own.
+    account.role(
+        REVOCATION_ROLE, trust(CALLER_ACCOUNT, external_id=REVOCATION_ID), now - timedelta(days=90), last_used=now - timedelta(days=20),
+        inline={"revoke": json.loads(permission_files()["revoke.json"])},
+    )  # fmt: skip

@@ -48,6 +48,9 @@ STRANGER_ISSUER = "https://ci.build-farm.example"
 
 INVENTORY_ROLE = "CountersignInventory"
 EXTERNAL_ID = "northwind-countersign"
+REVOCATION_ROLE = "CountersignRevocation"
+REVOCATION_ID = "northwind-countersign-revoke"
+"""ExternalId of that role: who knows the reader's cannot revoke."""
 
 HOSTILE_HTML = "<img src=x onerror=alert(1)>"
 HOSTILE_FORMULA = "=cmd|' /C calc'!A0"

@@ -35,6 +35,8 @@ from sandbox.estate.places import (
     ORGANIZATION,
     PROD,
     PROJECT,
+    REVOCATION_ID,
+    REVOCATION_ROLE,
     SUBSIDIARY_PROJECT,
     SUBSIDIARY_TENANT,
     TENANT,
@@ -126,7 +128,8 @@ def _config(clouds: Clouds) -> Entry:
         "sources": [
             {
                 "name": "aws", "provider": "aws", "organization": True, "regions": ["eu-west-2"],
-                "role": INVENTORY_ROLE, "external_id": EXTERNAL_ID, "endpoint": clouds.aws.endpoint,
+                "role": INVENTORY_ROLE, "external_id": EXTERNAL_ID, "revoke_role": REVOCATION_ROLE, "revoke_external_id": REVOCATION_ID,
+                "endpoint": clouds.aws.endpoint,
             },
             {
                 "name": "entra", "provider": "azure", "tenant": TENANT, "graph": graph, "authority": graph, "management": graph,

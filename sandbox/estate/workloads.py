@@ -193,7 +193,12 @@ WORKLOADS = (
         owner="maria",
         purpose="Reads what partners do here, every night",
         ends_before_contract_days=0,
-        identities=("aws:*:role/CountersignInventory", f"aws:{CALLER_ACCOUNT}:user/{CALLER_USER}", *_app("countersign")),
+        identities=(
+            "aws:*:role/CountersignInventory",
+            "aws:*:role/CountersignRevocation",
+            f"aws:{CALLER_ACCOUNT}:user/{CALLER_USER}",
+            *_app("countersign"),
+        ),
         reviewed_days_ago=30,
     ),
 )
