@@ -89,7 +89,12 @@ def certified(made: Certified) -> None:
     complete = made.state == "complete"
     show.out("", show.text(f"Certificate: {made.state}", "bold green" if complete else "bold yellow"))
     if residual:
-        _section("What is left", (f"{each['name']} ({each['uid']}): {each['why']}" for each in residual))
+        _section(
+            "What is left", (f"{each['what']}{_until(each['until'])}: {each['why']}" for each in residual if each["about"] != "session")
+        )
+        _section(
+            "Lives on by itself for a while", (f"{each['what']}{_until(each['until'])}" for each in residual if each["about"] == "session")
+        )
     show.out(f"Page:     {show.path(made.path / 'certificate.html')}", f"Evidence: {show.path(made.path)}, {made.digest}")
 
 
@@ -98,6 +103,10 @@ def exit_code(made: Certified) -> int:
     if made.state == "complete":
         return EXIT_FINE
     return EXIT_PARTIAL if any(not scope["read"] for scope in made.said["scopes"]) else EXIT_ACT
+
+
+def _until(when: str | None) -> str:
+    return "" if when is None else f", until {when[:16].replace('T', ' ')} UTC at most"
 
 
 def _span(seconds: int) -> str:
