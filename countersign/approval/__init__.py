@@ -130,12 +130,80 @@ def refusal(  # noqa: PLR0913 - what is said, who signed it, and what it is held
     customer's time zone, `longest` the time from issue to expiry that is allowed (None: any). People and keys count as they are at
     `at`, never as they were when it was signed: else a leaver could sign for a day on which they still worked here.
     """
-    refused = _person(statement, people) or _time(statement, zone, at, longest)
+    refused = _person(statement, people) or out_of_time(statement, zone, at, longest)
     if refused is not None:
         return refused
+    return unsigned(statement.message(), signature, people[statement.approver], allowed_signers=allowed_signers, zone=zone, at=at)
+
+
+def out_of_time(statement: Statement, zone: str, at: datetime, longest: timedelta | None = LONGEST) -> str | None:
+    """Say why a statement does not count at an instant by its own times; None: it does. The arguments are those of `refusal`."""
+    begins, ends = begin(statement.issued, zone), end(statement.expires, zone)
+    if begins > at:
+        return f"it was issued for a time that is still to come, {_said(statement.issued)}"
+    if ends <= at:
+        return f"it expired on {_said(statement.expires)}"
+    if longest is not None and ends - begins > longest:
+        return f"it is to hold for longer than {days(longest)}"
+    return None
+
+
+def unsigned(  # noqa: PLR0913 - what was signed by whom, and what it is held against
+    message: bytes,
+    signature: str,
+    person: Person,
+    *,
+    allowed_signers: str | None,
+    zone: str,
+    at: datetime,
+    namespace: str = NAMESPACE,
+) -> str | None:
+    """Say why a signature over a message is not this person's at an instant; None: it is. The arguments are those of `refusal`.
+
+    `namespace`: what the signature was made for. Where that is not ours (git's, of a commit), the key's line has to allow both: whoever
+    lists a key for git alone has not said that its commits approve anything.
+    """
     if allowed_signers is None:
         return "there is no register/allowed_signers, which says whose key is whose"
-    return _signed(statement.message(), signature, people[statement.approver], (allowed_signers, zone), at)
+    from countersign.approval import sshsig  # not before they are needed: these two load `cryptography`
+    from countersign.approval.allowed_signers import Signer, read
+
+    names = {person.id, person.email} - {None}
+    try:
+        made = sshsig.read(signature)
+        sshsig.check(made, message, namespace)
+    except sshsig.SignatureRefusedError as error:
+        return f"the signature does not hold: {error}"
+    same = [line for line in read(allowed_signers, zone, NAMESPACE) if isinstance(line, Signer) and line.key == made.key]
+    meant = {line.line for line in read(allowed_signers, zone, namespace) if isinstance(line, Signer) and line.ours}
+    mine = [line for line in same if line.ours and names.intersection(line.principals)]
+    if not mine:
+        return f"the key that signed it is not {shown(person.id)}'s in register/allowed_signers"
+    if any(set(line.principals) - names for line in same):
+        return "the key that signed it stands for more than one person in register/allowed_signers"
+    mine = [line for line in mine if line.line in meant]
+    if not mine:
+        return f"{shown(person.id)}'s key may not sign for {namespace} in register/allowed_signers"
+    valid = any((line.after is None or line.after <= at) and (line.before is None or at <= line.before) for line in mine)
+    return None if valid else f"the key that signed it, {shown(person.id)}'s, is not valid at this time"
+
+
+def begin(value: date | datetime, zone: str) -> datetime:
+    """Return the instant from which a statement's time counts; a day begins in the customer's time zone."""
+    try:
+        return value if isinstance(value, datetime) else datetime.combine(value, time(), ZoneInfo(zone)).astimezone(UTC)
+    except OverflowError:
+        # East of Greenwich the first day of all begins before time does.
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def end(value: date | datetime, zone: str) -> datetime:
+    """Return the instant until which a statement's time counts; a day ends in the customer's time zone."""
+    try:
+        return value if isinstance(value, datetime) else datetime.combine(value + timedelta(days=1), time(), ZoneInfo(zone)).astimezone(UTC)
+    except OverflowError:
+        # The last day of all has no day after it.
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def is_over(signature: str, message: bytes) -> bool:
@@ -175,48 +243,9 @@ def _person(statement: Statement, people: Mapping[str, Person]) -> str | None:
     return None if approver.active else f"{shown(statement.approver)} is no longer active"
 
 
-def _time(statement: Statement, zone: str, at: datetime, longest: timedelta | None) -> str | None:
-    begins, ends = _begins(statement.issued, zone), _ends(statement.expires, zone)
-    if begins > at:
-        return f"it was issued for a time that is still to come, {_said(statement.issued)}"
-    if ends <= at:
-        return f"it expired on {_said(statement.expires)}"
-    if longest is not None and ends - begins > longest:
-        return f"it is to hold for longer than {days(longest)}"
-    return None
-
-
-def _signed(message: bytes, signature: str, approver: Person, allowed: tuple[str, str], at: datetime) -> str | None:
-    from countersign.approval import sshsig  # not before they are needed: these two load `cryptography`
-    from countersign.approval.allowed_signers import Signer, read
-
-    names = {approver.id, approver.email} - {None}
-    try:
-        made = sshsig.read(signature)
-        sshsig.check(made, message, NAMESPACE)
-    except sshsig.SignatureRefusedError as error:
-        return f"the signature does not hold: {error}"
-    same = [line for line in read(*allowed, NAMESPACE) if isinstance(line, Signer) and line.key == made.key]
-    mine = [line for line in same if line.ours and names.intersection(line.principals)]
-    if not mine:
-        return f"the key that signed it is not {shown(approver.id)}'s in register/allowed_signers"
-    if any(set(line.principals) - names for line in same):
-        return "the key that signed it stands for more than one person in register/allowed_signers"
-    valid = any((line.after is None or line.after <= at) and (line.before is None or at <= line.before) for line in mine)
-    return None if valid else f"the key that signed it, {shown(approver.id)}'s, is not valid at this time"
-
-
 def _said(value: date | datetime) -> str:
     return stamp(value) if isinstance(value, datetime) else value.isoformat()
 
 
 def _when(text: str) -> date | datetime:
     return date.fromisoformat(text) if len(text) == len("2026-11-22") else instant(text)
-
-
-def _begins(value: date | datetime, zone: str) -> datetime:
-    return value if isinstance(value, datetime) else datetime.combine(value, time(), ZoneInfo(zone)).astimezone(UTC)
-
-
-def _ends(value: date | datetime, zone: str) -> datetime:
-    return value if isinstance(value, datetime) else _begins(value + timedelta(days=1), zone)

@@ -169,7 +169,7 @@ def _approver(register: Register, exception: RegisteredException) -> Iterator[Fa
     elif partner is not None:
         message = f"the approver, {shown(approver)}, has a mailbox of partner {shown(partner)}, and must be the customer's"
         yield Fault(rule, field, message, "have it approved by somebody who is the customer's")
-    elif exception.requested_by is not None and _same(register, approver, exception.requested_by):
+    elif exception.requested_by is not None and same_person(register, approver, exception.requested_by):
         asked = "they" if approver == exception.requested_by else f"they, as {shown(exception.requested_by)},"
         message = f"{shown(approver)} approved an exception that {asked} requested"
         yield Fault(rule, field, message, "have another accountable person approve it")
@@ -178,11 +178,12 @@ def _approver(register: Register, exception: RegisteredException) -> Iterator[Fa
         yield Fault(rule, field, message, f"have it approved by somebody who is: {', '.join(sorted(named)) or 'nobody yet'}")
 
 
-def _same(register: Register, approver: str, requester: str) -> bool:
+def same_person(register: Register, approver: str, requester: str) -> bool:
     """Whether two names are one person's: the same id, also as a partner's person, or one mailbox."""
-    if approver == requester.rpartition("/")[2]:
+    name = requester.rpartition("/")[2]
+    if approver == name:
         return True
-    person = register.people.get(requester)
+    person = register.people.get(name)
     asked = register.teams.get(requester) if person is None else person.email
     given = register.people[approver].email
     return asked is not None and given is not None and asked.strip().casefold() == given.strip().casefold()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FOLDERS = ("partners", "controls", "workloads", "exceptions", "incidents")
 """Folders of the register; each YAML file in them is one entry."""
+APPROVALS = "approvals"
+"""Folder of the register with approvals of plans, which are no entries: their commits are what counts (countersign/approval/commit.py)."""
 
 _Entry = TypeVar("_Entry", bound=Entry)
 
@@ -168,7 +170,7 @@ def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
         problems.append(Problem(where, "", "is missing", "write it, or start from what `countersign init` writes"))
     for path in _listed(folder, folder, problems):
         file = f"{folder.name}/{path.name}"
-        if path.is_dir() and path.name in FOLDERS:
+        if path.is_dir() and path.name in (*FOLDERS, APPROVALS):
             yield from ((path.name, inner) for inner in _entries(path, folder, problems))
         elif path.is_dir():
             close = meant(path.name, FOLDERS)

@@ -87,6 +87,8 @@ class Person(Entry):
     email: str | None = None
     active: bool
     """False once the person has left: keep the entry, so that what they owned stays visible."""
+    accounts: dict[EntryId, str] = Field(default_factory=dict)
+    """Their account at each tracker of the customer's own, such as `{rt: maria}`: what that account decides there, they decided."""
 
 
 class Policy(Entry):
