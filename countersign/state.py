@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 RunState = Literal["running", "complete", "partial", "failed"]
 
 BATCH = 5_000
-PROGRAMME_LOCK = 0x5C5_0002
-"""PostgreSQL advisory lock that one run at a time holds; the database's own, so one database serves one programme."""
+LOCKS = {"run": 0x5C5_0002, "offboarding": 0x5C5_0003}
+"""PostgreSQL advisory locks that one process at a time holds; the database's own, so one database serves one programme."""
 _SHARED = tuple(
     Known._fields.index(name)
     for name in ("control", "subject_kind", "provider", "scope", "partner", "accountable", "severity", "state", "last_seen_run")
@@ -99,37 +99,39 @@ class State:
         self.engine.dispose()
 
     @contextmanager
-    def lock(self, owner: str, now: datetime) -> Iterator[None]:
-        """Hold the programme for one run; a process that dies lets go by dying.
+    def lock(self, owner: str, now: datetime, what: Literal["run", "offboarding"] = "run") -> Iterator[None]:
+        """Hold the programme for one run, or for one change of the clouds beside it; a process that dies lets go by dying.
 
         Raises StateBusyError, naming who holds it and since when, when another process does.
         """
         if self.engine.dialect.name == "sqlite":
-            held = _file_lock(f"{self.engine.url.database}.lock", f"{owner} since {stamp(now)}")
+            ending = "lock" if what == "run" else f"{what}.lock"
+            held = _file_lock(f"{self.engine.url.database}.{ending}", f"{owner} since {stamp(now)}", what)
         else:
-            held = self._advisory_lock(owner, now)
+            held = self._advisory_lock(owner, now, what)
         with held:
-            self.locked = True
+            before, self.locked = self.locked, self.locked or what == "run"
             try:
                 yield
             finally:
-                self.locked = False
+                self.locked = before
 
     @contextmanager
-    def _advisory_lock(self, owner: str, now: datetime) -> Iterator[None]:
+    def _advisory_lock(self, owner: str, now: datetime, what: str) -> Iterator[None]:
+        number, row_id = LOCKS[what], list(LOCKS).index(what) + 1
         # Its own connection, outside the pool and outside transactions: the server drops the lock when it breaks.
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.detach()
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(PROGRAMME_LOCK))):
-                row = connection.execute(sa.select(holder.c.owner, holder.c.since)).first()
-                raise _busy("an unknown owner" if row is None else f"{row.owner} since {stamp(row.since)}")
-            upsert = postgresql.insert(holder).values(id=1, owner=owner, since=now)
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(number))):
+                row = connection.execute(sa.select(holder.c.owner, holder.c.since).where(holder.c.id == row_id)).first()
+                raise _busy("an unknown owner" if row is None else f"{row.owner} since {stamp(row.since)}", what)
+            upsert = postgresql.insert(holder).values(id=row_id, owner=owner, since=now)
             connection.execute(upsert.on_conflict_do_update(index_elements=["id"], set_={"owner": owner, "since": now}))
             try:
                 yield
             finally:
                 # A closed connection gives it up too, but some time after the next run has asked.
-                connection.scalar(sa.select(sa.func.pg_advisory_unlock(PROGRAMME_LOCK)))
+                connection.scalar(sa.select(sa.func.pg_advisory_unlock(number)))
 
     def claim_slot(self, run: str, *, customer: str, kind: str, slot: str, as_of: datetime, now: datetime) -> Claim:  # noqa: PLR0913  (one row)
         """Claim a slot for a run, under the programme lock.
@@ -398,13 +400,13 @@ def _sqlite_insert(table: sa.Table) -> postgresql.Insert:
 
 
 @contextmanager
-def _file_lock(path: str, owner: str) -> Iterator[None]:
+def _file_lock(path: str, owner: str, what: str) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _busy(os.pread(handle, 1000, 0).decode(errors="replace") or "an unknown owner") from None
+            raise _busy(os.pread(handle, 1000, 0).decode(errors="replace") or "an unknown owner", what) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, owner.encode(errors="replace"), 0)
         yield
@@ -413,5 +415,7 @@ def _file_lock(path: str, owner: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _busy(who: str) -> StateBusyError:
-    return StateBusyError(f"another run holds this programme: {who}", fix="wait for it to end, or end that process; its lock goes with it")
+def _busy(who: str, what: str) -> StateBusyError:
+    return StateBusyError(
+        f"another {what} holds this programme: {who}", fix="wait for it to end, or end that process; its lock goes with it"
+    )

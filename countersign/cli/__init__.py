@@ -84,6 +84,7 @@ _OFFBOARD: tuple[tuple[str, Callable[..., int], str], ...] = (
     ("apply", offboard.apply, "countersign offboard apply acme-20261122t133000z-1a2b3c -p northwind"),
     ("status", offboard.status, "countersign offboard status -p northwind"),
     ("certify", offboard.certify, "countersign offboard certify acme-20261122t133000z-1a2b3c"),
+    ("settle", offboard.settle, "countersign offboard settle acme-20261122t133000z-1a2b3c"),
     ("rollback", offboard.rollback, "countersign offboard rollback acme-20261122t133000z-1a2b3c --as devika"),
 )
 _RUNS = (("diff", runs.diff, "countersign runs diff previous latest -p northwind --kind findings"),)

@@ -89,8 +89,18 @@ def approve(  # noqa: PLR0913 - one parameter for each option
 
 
 def arrived(programme: "Programme", plan: "Plan") -> None:
-    """Tell whoever waits for the plan's approval that one more is on file."""
-    del programme, plan
+    """Tell whoever waits for the plan's approval that one more is on file: a flow run that is suspended goes on."""
+    from countersign.offboarding import waiting
+
+    run = waiting.run_of(programme, plan.id)
+    if run is None or not os.environ.get("PREFECT_API_URL"):
+        return
+    from flows.approval_watch import wake
+
+    try:
+        wake(run)
+    except Exception as error:  # noqa: BLE001 - whatever ails Prefect, the approval is on file, and `approval-watch` finds it
+        show.say(show.text(f"The flow run that waits for it was not woken ({type(error).__name__}); the deployment approval-watch will."))
 
 
 def _demand_options(  # noqa: PLR0913 - the options
@@ -194,14 +204,9 @@ def _decide(programme: "Programme", plan: "Plan", said: "Statement", key: Path |
 
 
 def _decision(programme: "Programme", plan: "Plan", more: "Sequence[Proof]", at: datetime) -> "Decision":
-    from countersign.offboarding.approvals import facts, given
-    from countersign.offboarding.journal import Journal
-    from countersign.register.approvals import decide
-    from countersign.state import State
+    from countersign.offboarding.process import decision
 
-    with State(programme.state) as state:
-        used = Journal(state.engine).used(but=plan.id)
-    return decide(facts(plan), (*given(programme, plan), *more), programme.register, at=at, used=used)
+    return decision(programme, plan, at, more)
 
 
 def _write(programme: "Programme", plan: "Plan", person: str, message: bytes, signature: str) -> str:

@@ -95,8 +95,23 @@ def _try(programme: "Programme", now: datetime) -> Iterator[Tried]:
     yield _store(programme)
     yield _clock(programme, now)
     yield _state(programme)
+    yield from _desk(programme)
     for source in programme.sources:
         yield from _source(source)
+
+
+def _desk(programme: "Programme") -> Iterator[Tried]:
+    """Try the tracker where tickets go; the local desk is the state database, which is tried anyway."""
+    from countersign.desk.choice import tracker_of
+
+    tracker = tracker_of(programme)
+    if tracker is None:
+        return
+    try:
+        for probe in tracker.probe():
+            yield Tried("programme", "desk", probe.operation, probe.ok, probe.detail)
+    except Exception as error:  # noqa: BLE001 - whatever the desk does, the sources are tried
+        yield Tried("programme", "desk", "probe", ok=False, detail=f"{type(error).__name__}: {error}")
 
 
 def _source(source: "Source") -> Iterator[Tried]:

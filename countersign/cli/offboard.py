@@ -150,6 +150,24 @@ def apply(  # noqa: PLR0913 - one parameter for each option
     return _came(loaded, outcome, as_json=as_json)
 
 
+def settle(plan: PlanName, *, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
+    """Take the approval that is owed since the glass was broken for a plan; nothing is changed at a provider.
+
+    Exit code 0: it is settled, or nothing was owed; 2: what is on file does not count, and it says why.
+    """
+    from countersign.offboarding import folder, process
+    from countersign.programme import load
+
+    loaded = load(programme)
+    made = folder.find(loaded, plan)
+    settled = process.settle(loaded, made)
+    if as_json:
+        show.document({"plan": made.id, "settled": settled})
+    else:
+        show.out("The approval that was owed is there, and sealed." if settled else "Nothing is owed for this plan.")
+    return EXIT_FINE
+
+
 def certify(plan: PlanName, *, programme: ProgrammeFolder = HERE, as_json: AsJson = False) -> int:
     """Read everything again with the reading identity, and certify what has ended and what is left; changes nothing at a provider.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
+from countersign.clock import instant, stamp
 from countersign.errors import CountersignError
 from countersign.offboarding.closure import Closure, close
 from countersign.offboarding.plan import DECIDED_UNDER, OURSELVES, Asked, Noted, Plan, PlanError, Unread
-from countersign.register.exceptions import accountable
-from countersign.register.rules import side
+from countersign.register.approvals import may_approve
 from countersign.rehearsal import looked
 from countersign.results import silent
 from countersign.revocation import Change, Left, RevocationError, revoker
@@ -38,28 +38,37 @@ class Seen:
     database: Path
 
 
-def make(
+def make(  # noqa: PLR0913 - what is asked, what it is like, and the surroundings
     programme: Programme,
     asked: Asked,
     *,
     like: Plan | None = None,
+    used_after: datetime | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     tell: Tell = silent,
 ) -> Plan:
     """Read the sources afresh and plan; nothing is written anywhere.
 
     `like`: the plan that is looked at again (or whose disabled things are deleted): it counts as made when that was, and what that held
-    counts even where nothing says any more whose it is. Raises PlanError for a question that cannot be, CountersignError when nothing
+    counts even where nothing says any more whose it is. `used_after`: when that was switched off; a use since then stops the plan.
+    Raises PlanError for a question that cannot be, CountersignError when nothing
     can be read.
     """
     demand(programme, asked)
     only = _sources_of(programme, asked)
     with looked(programme, only=only, tell=tell) as (readings, database):
-        return plan(programme, asked, Seen(readings, database), like=like, clock=clock, tell=tell)
+        return plan(programme, asked, Seen(readings, database), like=like, used_after=used_after, clock=clock, tell=tell)
 
 
 def plan(  # noqa: PLR0913 - what is asked, what was read, and when
-    programme: Programme, asked: Asked, seen: Seen, *, like: Plan | None = None, clock: Callable[[], datetime], tell: Tell = silent
+    programme: Programme,
+    asked: Asked,
+    seen: Seen,
+    *,
+    like: Plan | None = None,
+    used_after: datetime | None = None,
+    clock: Callable[[], datetime],
+    tell: Tell = silent,
 ) -> Plan:
     """Plan from what was read already; each change is looked up live with the reading identity. Raises PlanError."""
     demand(programme, asked)
@@ -68,11 +77,15 @@ def plan(  # noqa: PLR0913 - what is asked, what was read, and when
     found = close(
         seen.database, asked.partner, only=asked.only, without=(uid for uid, _ in asked.without), also=() if like is None else like.holdings
     )
+    if asked.phase == "delete" and like is not None:
+        # Nothing is deleted that was not switched off and watched first.
+        off = {held.uid for held in like.holdings}
+        found = replace(found, holdings=tuple(held for held in found.holdings if held.uid in off))
     tell(f"{len(found.holdings)} things are {asked.partner}'s; looking each of them up")
     changes, left, unread = _changes(programme, asked, found, seen, made_at, clock)
     if asked.emergency:
         changes = [change for change in changes if change.reversible]
-    approvers = may_approve(programme.register, asked)
+    approvers = may_approve(programme.register, DECIDED_UNDER[asked.trigger], asked.requested_by)
     needed = 2 if asked.phase == "delete" or len(changes) > programme.register.revocation.large else 1
     return Plan(
         id=like.id if like is not None and again else f"{asked.partner}-{made_at:%Y%m%dt%H%M%Sz}-{secrets.token_hex(3)}",
@@ -85,10 +98,10 @@ def plan(  # noqa: PLR0913 - what is asked, what was read, and when
         undecided=found.undecided,
         unread=tuple(sorted({*unread, *_unread(seen.readings)}, key=attrgetter("provider", "scope", "source", "why"))),
         holdings=tuple(sorted(found.holdings, key=attrgetter("uid"))),
-        noted=(*_stops(asked, approvers, needed, changes), *found.noted),
+        noted=(*_stops(asked, approvers, needed, changes), *_used_since(found, used_after), *found.noted),
         approvers=approvers,
         needed=needed,
-        context=found.context,
+        context=found.context | _context(programme.register, asked, seen.readings),
     )
 
 
@@ -104,12 +117,6 @@ def demand(programme: Programme, asked: Asked) -> None:
         )
     if asked.emergency and asked.phase != "disable":
         raise PlanError("in an emergency things are switched off, never deleted", fix="leave out --emergency, or plan the deletion later")
-
-
-def may_approve(register: Register, asked: Asked) -> tuple[str, ...]:
-    """Return the ids of those who may approve: accountable for the control that it is decided under, here, ours, and not who asked."""
-    named = accountable(register, DECIDED_UNDER[asked.trigger])
-    return tuple(ref for ref in named if register.live(ref) is not None and side(register, ref) is None and ref != asked.requested_by)
 
 
 def _changes(  # noqa: PLR0913, PLR0917 - what is asked, what there is, and when
@@ -142,6 +149,18 @@ def _changes(  # noqa: PLR0913, PLR0917 - what is asked, what there is, and when
     return [change for change in changes if change not in dropped], left, unread
 
 
+def _context(register: Register, asked: Asked, readings: Iterable[Reading]) -> dict[str, object]:
+    """Say which scopes were read wholly, and since when the access should be gone where an event says so."""
+    read = {(reading.scope.provider, reading.scope.name) for reading in readings if reading.state == "complete" and not reading.passed_over}
+    context: dict[str, object] = {"read": [list(place) for place in sorted(read)]}
+    if asked.trigger == "contract-end" and (ends := register.partners[asked.partner].contract.ends) is not None:
+        context["triggered_at"] = stamp(register.end_of(ends))
+    elif asked.trigger == "incident":
+        declared = [incident.declared_at for incident in register.incidents.values() if incident.partner in (asked.partner, None)]
+        context |= {"triggered_at": stamp(min(declared))} if declared else {}
+    return context
+
+
 def _unread(readings: Iterable[Reading]) -> Iterator[Unread]:
     """Say which scopes were not read wholly: what a partner has there nobody knows."""
     for reading in readings:
@@ -164,6 +183,14 @@ def _stops(asked: Asked, approvers: Sequence[str], needed: int, changes: Sequenc
     if final:
         said = f"{final} of {len(changes)} changes cannot be taken back"
         yield Noted(level="note", uid=f"partner/{asked.partner}", name=asked.partner, said=said)
+
+
+def _used_since(found: Closure, off: datetime | None) -> Iterator[Noted]:
+    """Say what was used although it had been switched off: whoever did is still in, and what is deleted cannot be looked into."""
+    for held in found.holdings:
+        used = found.context["used"].get(held.uid)
+        if off is not None and used is not None and instant(used) > off:
+            yield Noted(level="stop", uid=held.uid, name=held.name, said=f"it was used on {used}, after it had been switched off")
 
 
 def _sources_of(programme: Programme, asked: Asked) -> tuple[str, ...]:

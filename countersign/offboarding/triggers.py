@@ -9,6 +9,7 @@ from countersign.errors import CountersignError
 from countersign.offboarding import folder, journal
 from countersign.offboarding.plan import OURSELVES, Asked, Plan, Trigger, drift
 from countersign.offboarding.planning import Seen, plan
+from countersign.offboarding.process import keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +95,7 @@ def prepare(run: Reconciliation, judged: Judged) -> Prepared:
                 standing.append(before.id)
             elif again.steps or again.left or again.undecided:
                 fresh = again if before is None else plan(programme, asked, seen, clock=clock)
-                folder.keep(programme, fresh, clock=clock)
+                keep(programme, fresh, clock=clock, tell=run.tell)
                 made.append(fresh)
                 run.tell(f"prepared plan {fresh.id}: {len(fresh.steps)} changes wait for approval")
         except CountersignError as error:

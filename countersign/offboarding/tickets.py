@@ -1,0 +1,107 @@
+"""The approval tickets of a plan, one for each approver that it takes: opened at the programme's desk, read back, told how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from countersign.approval.proofs import TicketProof, Unproved
+from countersign.desk import DeskError
+from countersign.desk.approval_ticket import CONTROL, approval_draft, ticket_proofs
+from countersign.desk.choice import desk_of, tracker_of
+from countersign.offboarding import folder
+from countersign.programme import RequestTracker
+from countersign.remediation import key
+from countersign.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from countersign.offboarding.plan import Plan
+    from countersign.programme import Programme
+    from countersign.remediation import Draft
+
+FILE = "tickets.json"
+
+
+def ask(programme: Programme, plan: Plan, *, clock: Callable[[], datetime]) -> tuple[str, ...]:
+    """Open the tickets that are not open yet, and return the desk's ids of all. Raises DeskError, StateBusyError.
+
+    One whose answer was lost is looked up by its key when this is called again, never made twice.
+    """
+    ids = dict(_known(programme, plan))
+    with State(programme.state) as state, state.lock(f"approval tickets of {plan.id} (pid {os.getpid()})", clock(), "offboarding"):
+        desk = desk_of(programme, state.engine, clock)
+        for number in range(1, plan.needed + 1):
+            name = key(programme.customer, CONTROL, plan.asked.partner, str(number), plan.id)
+            if name not in ids:
+                found = desk.find(name) or desk.create(name, _draft(programme, plan, number))
+                ids[name] = found.id
+                folder.write(_file(programme, plan), json.dumps(ids, indent=2).encode())
+    return tuple(ids.values())
+
+
+def proofs(programme: Programme, plan: Plan) -> tuple[TicketProof | Unproved, ...]:
+    """Return what people decided by the tickets, where the customer runs the tracker; what cannot be read is no proof, and says so."""
+    tracker = tracker_of(programme)
+    if tracker is None or not isinstance(programme.desk, RequestTracker):
+        return ()
+    found: list[TicketProof | Unproved] = []
+    for ticket in _known(programme, plan).values():
+        try:
+            found += ticket_proofs(tracker, programme.desk, ticket)
+        except DeskError as error:
+            found.append(Unproved(name=ticket, why=f"the ticket cannot be read: {error.message}"))
+    return tuple(found)
+
+
+def tell(programme: Programme, plan: Plan, said: str, *, clock: Callable[[], datetime], over: bool) -> None:
+    """Add a comment to the tickets; `over`: close them where they are ours alone, since in a tracker of people's their state is theirs.
+
+    Raises DeskError.
+    """
+    ours = tracker_of(programme) is None
+    with State(programme.state) as state:
+        desk = desk_of(programme, state.engine, clock)
+        for ticket in _known(programme, plan).values():
+            desk.comment(ticket, said)
+            if over and ours:
+                desk.transition(ticket, "closed")
+
+
+def _draft(programme: Programme, plan: Plan, number: int) -> Draft:
+    settings = programme.desk
+    words = {"approves": settings.approves, "declines": settings.declines} if isinstance(settings, RequestTracker) else {}
+    whom = plan.approvers[(number - 1) % len(plan.approvers)] if plan.approvers else None
+    return approval_draft(
+        plan.subject(), plan.digest(), _summary(plan, number), plan.expires, partner=plan.asked.partner, accountable=whom, **words
+    )
+
+
+def _summary(plan: Plan, number: int) -> Iterator[str]:
+    final = sum(not step.reversible for step in plan.steps)
+    counts = Counter(step.provider for step in plan.steps)
+    if plan.needed > 1:
+        yield f"approval {number} of {plan.needed}, each by another person"
+    yield f"asked by {plan.asked.requested_by} ({plan.asked.trigger}): {plan.asked.reason or 'no reason given'}"
+    yield f"{len(plan.steps)} changes: {', '.join(f'{count} in {provider}' for provider, count in sorted(counts.items())) or 'none'}"
+    yield f"{final} of them cannot be taken back"
+    yield f"{len(plan.left)} things no change takes away, {len(plan.undecided)} undecided, {len(plan.unread)} places not read"
+    yield f"may approve: {', '.join(plan.approvers) or 'nobody'}"
+    yield f"see it all with: countersign approve {plan.id}"
+
+
+def _known(programme: Programme, plan: Plan) -> dict[str, str]:
+    try:
+        said = json.loads(_file(programme, plan).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(ticket) for name, ticket in said.items()} if isinstance(said, dict) else {}
+
+
+def _file(programme: Programme, plan: Plan) -> Path:
+    return programme.folder / folder.FOLDER / plan.id / FILE
