@@ -1,4 +1,4 @@
-"""Reads AWS accounts and organisations: identities, credentials, privileges, outside trust and secrets' metadata, in bulk calls."""
+"""Reads AWS accounts and organisations in bulk calls, and revokes: one change at a time, by another identity."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from connectors.aws.door import account_of, caller, enter, role_arn
 from connectors.aws.organization import scopes_of
-from connectors.aws.permissions import PERMISSIONS, REVOKE_PERMISSIONS, permission_files
+from connectors.aws.permissions import LOOK_PERMISSIONS, PERMISSIONS, REVOKE_PERMISSIONS, permission_files
 from connectors.aws.probing import probes
 from connectors.aws.reading import AUTHORIZATION, CORE, REPORT, AccountReading
+from connectors.aws.revoking import hand
 from connectors.aws.sdk import reason_of
 from countersign.errors import ReadError
 from countersign.reading import Probe, Scope
@@ -24,10 +25,12 @@ PROVIDER = "aws"
 __all__ = [
     "AUTHORIZATION",
     "CORE",
+    "LOOK_PERMISSIONS",
     "PERMISSIONS",
     "PROVIDER",
     "REPORT",
     "REVOKE_PERMISSIONS",
+    "hand",
     "permission_files",
     "probe",
     "read",

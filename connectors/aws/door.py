@@ -32,9 +32,23 @@ ORGANIZATION = "organization"
 class Account:
     """One account, entered as one caller."""
 
-    def __init__(self, source: AwsSource, number: str, role: str | None, run: str) -> None:
-        """Enter the account; raises ScopeDeniedError when it is refused or another account answers, else ReadError."""
+    def __init__(  # noqa: PLR0913 -- who enters, where and as whom
+        self,
+        source: AwsSource,
+        number: str,
+        role: str | None,
+        run: str,
+        *,
+        external_id: str | None = None,
+        base: Mapping[str, str] | None = None,
+    ) -> None:
+        """Enter the account; raises ScopeDeniedError when it is refused or another account answers, else ReadError.
+
+        `base`: the credentials that enter, or assume the role; None: the process's own.
+        """
         self.source = source
+        self._external_id = external_id
+        self._base = base
         self.number = number
         self._role = role
         self._session_name = re.sub(r"[^\w+=,.@-]", "-", f"countersign-{run}", flags=re.ASCII)[:64]
@@ -87,13 +101,13 @@ class Account:
         self._clients.clear()
         role = self._role
         if role is None:
-            self.caller = caller(self.source)
-            self._check("the credentials of this process belong")
-            return None
-        parameters = {"ExternalId": self.source.external_id} if self.source.external_id else {}
+            self.caller = caller(self.source, self._base)
+            self._check("the credentials of this process belong" if self._base is None else "the credentials given belong")
+            return self._base
+        parameters = {"ExternalId": self._external_id} if self._external_id else {}
         answer = told(
             "sts:AssumeRole",
-            lambda: sts(self.source).assume_role(
+            lambda: sts(self.source, self._base).assume_role(
                 RoleArn=role,
                 RoleSessionName=self._session_name,
                 DurationSeconds=SESSION_SECONDS,
@@ -108,9 +122,8 @@ class Account:
         actual = account_of(self.caller)
         if actual != self.number:
             operation = "sts:GetCallerIdentity" if self._role is None else "sts:AssumeRole"
-            message = (
-                f"{whose} to account {actual}, not to {self.number}; nothing was read. Name a role in that account, or its credentials"
-            )
+            right = "Name a role in that account, or its credentials"
+            message = f"{whose} to account {actual}, not to {self.number}; nothing was asked of it. {right}"
             raise ScopeDeniedError(operation, message)
 
 
@@ -120,18 +133,24 @@ def enter(source: AwsSource, scope: Scope, run: str) -> Account:
     In an organisation, the account that the credentials at hand belong to is read with these where its role refuses:
     a management account often has no such role. Raises as `Account` does, with the role's refusal.
     """
-    role = scope.detail.get("role")
+    role = scope.detail.get("role") or role_arn(source, scope.name)
     try:
-        return Account(source, scope.name, role, run)
+        return Account(source, scope.name, role, run, external_id=source.external_id)
     except ScopeDeniedError:
         if role is None or ORGANIZATION not in scope.detail or account_of(caller(source)) != scope.name:
             raise
     return Account(source, scope.name, None, run)
 
 
-def caller(source: AwsSource) -> str:
-    """Give the ARN behind the process's own credentials; raises ScopeDeniedError or ReadError."""
-    return told("sts:GetCallerIdentity", lambda: sts(source).get_caller_identity()["Arn"])
+def enter_to_revoke(source: AwsSource, scope: Scope, run: str, base: Mapping[str, str] | None) -> Account:
+    """Enter a scope's account with the role that revokes, or with the credentials `base` where the source names none."""
+    role = None if source.revoke_role is None else arn_of(source, source.revoke_role, scope.name)
+    return Account(source, scope.name, role, run, external_id=source.revoke_external_id, base=base)
+
+
+def caller(source: AwsSource, base: Mapping[str, str] | None = None) -> str:
+    """Give the ARN behind some credentials, None: the process's own; raises ScopeDeniedError or ReadError."""
+    return told("sts:GetCallerIdentity", lambda: sts(source, base).get_caller_identity()["Arn"])
 
 
 def account_of(arn: str) -> str:
@@ -140,10 +159,12 @@ def account_of(arn: str) -> str:
 
 
 def role_arn(source: AwsSource, account: str) -> str | None:
-    """Give the ARN of the source's role in an account; None when the source reads as the caller itself.
+    """Give the ARN of the source's role in an account; None when the source reads as the caller itself."""
+    return None if source.role is None else arn_of(source, source.role, account)
 
-    The role is a name with or without path, the same in all accounts, or an ARN with `{account}` for the number.
-    """
-    if source.role is None or source.role.startswith("arn:"):
-        return source.role and source.role.replace("{account}", account)
-    return f"arn:{partition_of(source)}:iam::{account}:role/{source.role.removeprefix('/')}"
+
+def arn_of(source: AwsSource, role: str, account: str) -> str:
+    """Give the ARN of a role in an account: its name with or without path, the same in all accounts, or its ARN with `{account}`."""
+    if role.startswith("arn:"):
+        return role.replace("{account}", account)
+    return f"arn:{partition_of(source)}:iam::{account}:role/{role.removeprefix('/')}"

@@ -128,13 +128,22 @@ def _oidc(visit: Visit, arn: str) -> Iterator[Identity | Trust]:
             yield outsider(visit, "oidc-provider", arn, address, unknown={"created_at": why, "trusts": why})
         return
     address = text(told, "Url").removeprefix("https://") or address
+    listed = told.get("ClientIDList")
+    audiences = sorted(str(one) for one in listed) if isinstance(listed, list) else []
     provider = replace(
-        outsider(visit, "oidc-provider", arn, address, aliases=(f"https://{address}",), tags=tags_of(told)),
+        outsider(
+            visit,
+            "oidc-provider",
+            arn,
+            address,
+            enabled=True if audiences else None,
+            aliases=(f"https://{address}",),
+            tags=tags_of(told),
+            unknown={} if audiences else {"enabled": "it has no audience, and AWS does not say whether any token fits then"},
+        ),
         created_at=moment(told.get("CreateDate")),
     )
     yield provider
-    listed = told.get("ClientIDList")
-    audiences = sorted(str(one) for one in listed) if isinstance(listed, list) else []
     yield trust(provider, "oidc-issuer", f"https://{address}", f"aud: {', '.join(audiences)}" if audiences else None)
 
 

@@ -41,10 +41,25 @@ _MANAGEMENT = (
 )
 _ENTERING = ("sts:AssumeRole", "sts:GetCallerIdentity")
 PERMISSIONS: tuple[str, ...] = tuple(sorted((*_ACCOUNT, *_MANAGEMENT, *_ENTERING)))
+LOOK_PERMISSIONS: tuple[str, ...] = (
+    "iam:GetLoginProfile",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:GetUser",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListAttachedUserPolicies",
+    "iam:ListGroupsForUser",
+    "iam:ListInstanceProfilesForRole",
+    "iam:ListMFADevices",
+    "iam:ListRolePolicies",
+    "iam:ListUserPolicies",
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:GetResourcePolicy",
+)
+"""What planning and looking need of the reading identity beyond what a nightly reading does."""
 REVOKE_PERMISSIONS: tuple[str, ...] = (
-    "access-analyzer:ListFindings",
-    "access-analyzer:StartResourceScan",
     "iam:AddClientIDToOpenIDConnectProvider",
+    "iam:AttachRolePolicy",
     "iam:AttachUserPolicy",
     "iam:DeactivateMFADevice",
     "iam:DeleteAccessKey",
@@ -58,29 +73,13 @@ REVOKE_PERMISSIONS: tuple[str, ...] = (
     "iam:DeleteServiceSpecificCredential",
     "iam:DeleteSigningCertificate",
     "iam:DeleteUser",
-    "iam:DeleteUserPermissionsBoundary",
     "iam:DeleteUserPolicy",
     "iam:DetachRolePolicy",
     "iam:DetachUserPolicy",
-    "iam:GetOpenIDConnectProvider",
-    "iam:GetRole",
-    "iam:GetRolePolicy",
-    "iam:GetUser",
-    "iam:ListAccessKeys",
-    "iam:ListAttachedRolePolicies",
-    "iam:ListAttachedUserPolicies",
-    "iam:ListDelegationRequests",
-    "iam:ListGroupsForUser",
-    "iam:ListMFADevices",
-    "iam:ListRolePolicies",
-    "iam:ListSSHPublicKeys",
-    "iam:ListServiceSpecificCredentials",
-    "iam:ListSigningCertificates",
-    "iam:ListUserPolicies",
     "iam:PutRolePolicy",
-    "iam:PutUserPermissionsBoundary",
     "iam:RejectDelegationRequest",
     "iam:RemoveClientIDFromOpenIDConnectProvider",
+    "iam:RemoveRoleFromInstanceProfile",
     "iam:RemoveUserFromGroup",
     "iam:UpdateAccessKey",
     "iam:UpdateAssumeRolePolicy",
@@ -88,23 +87,17 @@ REVOKE_PERMISSIONS: tuple[str, ...] = (
     "iam:UpdateServiceSpecificCredential",
     "iam:UpdateSigningCertificate",
     "organizations:DeregisterDelegatedAdministrator",
-    "organizations:ListOutboundResponsibilityTransfers",
     "organizations:TerminateResponsibilityTransfer",
-    "rolesanywhere:DeleteProfile",
     "rolesanywhere:DeleteTrustAnchor",
-    "rolesanywhere:DisableProfile",
     "rolesanywhere:DisableTrustAnchor",
-    "rolesanywhere:EnableProfile",
     "rolesanywhere:EnableTrustAnchor",
-    "rolesanywhere:GetProfile",
-    "rolesanywhere:GetTrustAnchor",
-    "rolesanywhere:ImportCrl",
+    "secretsmanager:DeleteResourcePolicy",
     "secretsmanager:DeleteSecret",
-    "secretsmanager:DescribeSecret",
     "secretsmanager:PutResourcePolicy",
-    "secretsmanager:RestoreSecret",
-    "secretsmanager:RotateSecret",
 )
+"""What the revoking identity writes; a test holds it against the calls of every action."""
+_ATTACHING = ("iam:AttachRolePolicy", "iam:AttachUserPolicy")
+"""Whoever may attach any policy may become anything, so that the revoking identity may attach the one that denies."""
 VALUES = ("secretsmanager:BatchGetSecretValue", "secretsmanager:GetSecretValue")
 """Denied outright: whatever else the reading role is given, it never sees a secret."""
 
@@ -124,9 +117,12 @@ def permission_files() -> Mapping[str, str]:
     }
     return {
         "read.json": _policy(_allow("Read", _ACCOUNT), {"Sid": "NeverValues", "Effect": "Deny", "Action": list(VALUES), "Resource": "*"}),
+        "look.json": _policy(_allow("LookAtWhatIsRevoked", LOOK_PERMISSIONS)),
         "read-management.json": _policy(_allow("ReadOrganization", _MANAGEMENT), assume),
         "revoke.json": _policy(
-            _allow("Revoke", REVOKE_PERMISSIONS), {"Sid": "NeverValues", "Effect": "Deny", "Action": list(VALUES), "Resource": "*"}
+            _allow("Revoke", (one for one in REVOKE_PERMISSIONS if one not in _ATTACHING)),
+            {**_allow("AttachDenialsOnly", _ATTACHING), "Condition": {"ArnLike": {"iam:PolicyARN": "arn:*:iam::aws:policy/AWSDenyAll"}}},
+            {"Sid": "NeverValues", "Effect": "Deny", "Action": list(VALUES), "Resource": "*"},
         ),
         "trust.json": _policy(trust),
     }

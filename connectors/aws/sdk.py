@@ -69,6 +69,7 @@ _KINDS: Mapping[str, type[ReadError]] = {
     "UnknownOperationException": NotOfferedError,
     "UnsupportedAPIEndpointException": NotOfferedError,
     "AWSOrganizationsNotInUseException": NotOfferedError,
+    "AccountNotRegisteredException": GoneError,
 }
 
 
@@ -106,9 +107,9 @@ def client(
     return made
 
 
-def sts(source: AwsSource) -> STSClient:
-    """Make an STS client with the process's own credentials, at the regional endpoint."""
-    return cast("STSClient", client(source, "sts"))
+def sts(source: AwsSource, credentials: Mapping[str, str] | None = None) -> STSClient:
+    """Make an STS client at the regional endpoint; credentials None: the process's own."""
+    return cast("STSClient", client(source, "sts", credentials=credentials))
 
 
 def region_of(source: AwsSource) -> str:

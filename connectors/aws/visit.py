@@ -94,7 +94,7 @@ class Visit:
             if answer is None:
                 return
             rows = answer.get(listing.items)
-            if not isinstance(rows, list) and (rows is not None or not _is_data(answer)):
+            if not isinstance(rows, list) and (rows is not None or not is_data(answer)):
                 tally.fail(ReadError(listing.operation, f"the answer has no list of {listing.items}"), region)
                 return
             items = tuple(details(answer, listing.items))
@@ -174,7 +174,7 @@ class Visit:
                 tally.spent += time.monotonic() - began
 
 
-def _is_data(answer: Item) -> bool:
+def is_data(answer: Item) -> bool:
     """Whether an answer without its list may be one that has nothing to list: the SDK reads an error page as an empty answer."""
     about = answer.get("ResponseMetadata")
     headers = about.get("HTTPHeaders") if isinstance(about, Mapping) else None

@@ -64,7 +64,7 @@ def managed(arn: str) -> Allowances | None:
 
 def allowed(value: object) -> Allowances | None:
     """Give what a policy allows and denies; None when it cannot be read, or one of its statements is not of IAM's grammar."""
-    statements = _statements(value)
+    statements = statements_of(value)
     return None if statements is None else allowances(statements)
 
 
@@ -74,12 +74,12 @@ def outside_parties(value: object, account: str) -> tuple[Party, ...] | None:
     AWS services and the account's own principals are left out. A deleted principal (AROA..., AIDA...) stays as an
     account of unknown number, narrowed by `DELETED_PRINCIPAL`: nobody can be it any more, and IAM never reuses the id.
     """
-    statements = _statements(value)
+    statements = statements_of(value)
     if statements is None:
         return None
     found: dict[Party, None] = {}
     for statement in statements:
-        if statement.get("Effect") != "Allow" or not _allows_assuming(statement):
+        if not lets_in(statement):
             continue
         conditions = _narrowing(statement.get("Condition"))
         for kind, name in _principals(statement):
@@ -89,7 +89,24 @@ def outside_parties(value: object, account: str) -> tuple[Party, ...] | None:
     return tuple(found)
 
 
-def _statements(value: object) -> tuple[Mapping[str, object], ...] | None:
+def lets_in(statement: Mapping[str, object]) -> bool:
+    """Whether a statement of a trust policy lets anybody assume the role, an AWS service or the account itself included."""
+    return statement.get("Effect") == "Allow" and _allows_assuming(statement)
+
+
+def party_of(kind: str, name: str, account: str) -> tuple[PartyKind, str] | None:
+    """Give the party that one principal of a trust policy is; None for services and the account's own."""
+    party = _party(kind, name, {}, account)
+    return None if party is None else (party.kind, party.party)
+
+
+def is_deleted(kind: str, name: str) -> bool:
+    """Whether a principal is shown by its unique id, which IAM does once it was deleted."""
+    return kind == "AWS" and _UNIQUE_ID.fullmatch(name) is not None
+
+
+def statements_of(value: object) -> tuple[Mapping[str, object], ...] | None:
+    """Give a policy's statements; None when it cannot be read."""
     policy = document(value)
     if policy is None:
         return None

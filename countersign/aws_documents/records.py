@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ PURPOSE_TAGS = ("nhi:purpose", "purpose")
 """Tag keys (any case) that state a purpose, best first."""
 TRACK_TAGS = ("nhi:track", "track")
 """Tag keys (any case) that may say of a user that it is a `machine` (any case), best first; any other value says nothing."""
+DENY_ALL = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/AWSDenyAll")
+"""ARN of AWS's policy that denies everything, in any partition."""
 
 KeyLookup = Callable[[Identity, tuple[ReportKey, ...]], Sequence[ListedKey] | None]
 """Lists a user's keys by id; None: not listed, so the report has to do."""
@@ -124,7 +127,7 @@ def user_of(detail: Mapping[str, object], row: ReportRow | None, reading: Readin
         name=text(detail, "UserName") or _id(detail, "UserId"),
         aliases=_aliases(detail),
         track=track,
-        enabled=True,
+        enabled=not _is_denied(detail),
         console=console,
         mfa=None if row is None else row.mfa,
         created_at=moment(detail.get("CreateDate")),
@@ -173,7 +176,7 @@ def role_of(detail: Mapping[str, object], reading: Reading) -> Identity:
         name=text(detail, "RoleName") or _id(detail, "RoleId"),
         aliases=_aliases(detail),
         track="human" if person else "machine",
-        enabled=True,
+        enabled=not _is_denied(detail),
         provider_managed=path.startswith(_SERVICE_PATH),
         console=person,
         created_at=moment(detail.get("CreateDate")),
@@ -285,6 +288,11 @@ def _id(detail: Mapping[str, object], name: str) -> str:
 def _aliases(detail: Mapping[str, object]) -> tuple[str, ...]:
     arn = text(detail, "Arn")
     return (arn,) if arn else ()
+
+
+def _is_denied(detail: Mapping[str, object]) -> bool:
+    """Whether AWS's own policy that denies everything is attached, which is as near as IAM comes to switching somebody off."""
+    return any(DENY_ALL.fullmatch(text(one, "PolicyArn")) for one in details(detail, "AttachedManagedPolicies"))
 
 
 def _track(tags: Mapping[str, str], console: bool | None) -> Track | None:  # noqa: FBT001 -- what the report says, as it says it

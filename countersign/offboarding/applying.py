@@ -81,11 +81,10 @@ def apply(  # noqa: PLR0913 - the plan, who decides, and the world outside
             # What it did, it did under the approval of its own intent; what is done now, under another.
             work.conclude(dead, "the process ended; another run goes on with other approvals")
             run = work.numbered(run)
-        owed = (
-            None if broken_glass is None or digests != (broken_glass.digest,) else glasses.debt(programme, plan, broken_glass, run.began_at)
-        )
+        broken = None if run.broken_glass is None else broken_glass
+        owed = None if broken is None else glasses.debt(programme, plan, broken, run.began_at)
         run = journal.begin(run, digests, owed)
-        work.seal_intent(run, broken_glass if owed else None, proofs)
+        work.seal_intent(run, broken, proofs)
         if owed is None:
             journal.settle(plan.id, digests, run.approvers, clock())
         work.make(run)
@@ -175,15 +174,14 @@ class _Work:
         why = glasses.refused(self.programme, self.plan, glass, now)
         if why is None and glass.digest in self.journal.used(but=self.plan.id):
             why = "it was used already"
-        owed = next(
-            (debt for debt in self.journal.debts() if debt.plan == self.plan.id), glasses.debt(self.programme, self.plan, glass, now)
-        )
+        before = next((debt for debt in self.journal.debts() if debt.plan == self.plan.id), None)
+        owed = before or glasses.debt(self.programme, self.plan, glass, now)
         if why is None and owed.settled_at is not None:
             why = "it was broken for this plan once, and that is settled"
         if why is not None:
             raise PlanError(f"the glass is not broken: {why}", fix="have the plan approved")
         said = {"by": glass.by, "reason": glass.reason, "statement": glass.digest, "owedUntil": stamp(owed.owed_until)}
-        return replace(run, broken_glass=said, approved_at=glasses.given_at(glass))
+        return replace(run, broken_glass=said)
 
     def _drifted(self, replan: Callable[[Plan], Plan], made: frozenset[str]) -> tuple[str, ...]:
         if self.plan.asked.phase != "restore":
@@ -239,9 +237,8 @@ class _Work:
         return self._finish(applied, sealed)
 
     def _finish(self, applied: Applied, sealed: Sealed) -> Applied:
-        self.journal.finish(
-            applied.run, applied.state, self.pace.clock(), (sealed.sequence, sealed.statement_digest), self._followed(applied)
-        )
+        entered = sealed.sequence, sealed.statement_digest
+        self.journal.finish(applied.run, applied.state, self.pace.clock(), entered, self._followed(applied))
         run = next(run for run in self.journal.runs(self.plan.id) if run.run == applied.run.run)
         return replace(applied, run=run, evidence=sealed.path, sequence=sealed.sequence, statement_digest=sealed.statement_digest)
 

@@ -81,12 +81,6 @@ def may_do(change: Change) -> bool:
     return change.reversible and change.phase == "disable"
 
 
-def given_at(glass: BrokenGlass) -> datetime | None:
-    """Return when it was signed (UTC); None: it does not say that to the second."""
-    issued = read_statement(glass.statement).issued
-    return issued if isinstance(issued, datetime) else None
-
-
 def debt(programme: Programme, plan: Plan, glass: BrokenGlass, now: datetime) -> Debt:
     """Return what is owed from now on."""
     until = now + programme.register.revocation.owed_within

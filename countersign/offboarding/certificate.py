@@ -23,6 +23,7 @@ from countersign.evidence.verify import (
     read_certificate,
     scope_id,
     seconds_to_revoke,
+    steps_disagreements,
 )
 from countersign.offboarding.record import CertificateError, Record
 from countersign.offboarding.verifying import before
@@ -129,6 +130,10 @@ def certificate(programme: Programme, plan: Plan, record: Record, verified: Veri
     }
     try:
         read_certificate(statement.canonical(made))
+        for problem in () if record.steps_file is None else steps_disagreements(record.steps_file, said):
+            raise CertificateError(
+                f"no certificate can be made: {problem}", fix="apply the plan again: it goes on, and seals what was done"
+            )
     except ValueError as error:
         raise CertificateError(f"no certificate can be made: {error}", fix="verify again; if it stays so, report it") from error
     return made

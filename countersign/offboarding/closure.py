@@ -117,6 +117,9 @@ def _noted(db: duckdb.DuckDBPyConnection, partner: str) -> Iterator[Noted]:
             yield Noted(level="warning", uid=row["uid"], name=row["name"], said=f"others use it too and lose it: {_named(row['others'])}")
         if row["workload"] is not None:
             yield Noted(level="note", uid=row["uid"], name=row["name"], said=f"workload {row['workload']} runs with it and stops")
+    for row in _rows(db, "SELECT * FROM weighed WHERE whole AND NOT undecided AND provider_managed AND NOT lets_in ORDER BY uid"):
+        said = f"it is a place and no way in ({row['how']}): what lies in it stays, so look at it"
+        yield Noted(level="warning", uid=row["uid"], name=row["name"], said=said)
     yield from _created(db, partner)
     places = "SELECT subject, identity_name FROM facts_scope WHERE partner = ? AND administration_is_shared = FALSE ORDER BY subject"
     for row in _rows(db, places, [partner]):

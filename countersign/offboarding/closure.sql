@@ -3,7 +3,11 @@
 -- evidence says whose it is.
 CREATE TEMP TABLE pieces AS
 SELECT uid, partner AS party, rank, how FROM evidence
-UNION SELECT uid, partner, 4, told FROM lineage WHERE partner <> '';
+UNION SELECT uid, partner, 4, told FROM lineage WHERE partner <> ''
+-- an account in the customer's organization that is the partner's by its number: a place otherwise, and this one with what was delegated to it
+UNION SELECT i.uid, f.partner, 3, 'account ' || f.value
+FROM identities i JOIN register_footprint f ON f.kind = 'aws-account' AND f.value = i.native_id AND f.partner <> ''
+WHERE i.provider = 'aws' AND i.kind = 'account';
 
 CREATE TEMP TABLE ways AS
 SELECT t.*, f.partner AS party_of, coalesce(f.partner = getvariable('partner'), FALSE) AS is_theirs
@@ -25,7 +29,9 @@ let_in AS (
                      FILTER (NOT w.is_theirs AND w.party_kind <> 'anyone' AND i.kind NOT IN ('saml-provider', 'oidc-provider', 'trust-anchor'))) AS others
     FROM ways w JOIN identities i ON i.uid = w.identity_uid GROUP BY w.identity_uid
 )
-SELECT i.uid, i.provider, i.source, i.scope, i.kind, i.name, i.provider_managed, coalesce(f.is_own, FALSE) AS is_own, f.workload,
+SELECT i.uid, i.provider, i.source, i.scope, i.kind, i.name,
+       i.provider_managed AND NOT coalesce(i.kind = 'account' AND t.best_rank = 3, FALSE) AS provider_managed,
+       coalesce(f.is_own, FALSE) AS is_own, f.workload,
        o.rank, o.parties, o.told, coalesce(l.others, []) AS others, coalesce(l.them, FALSE) AS lets_in, t.best_rank, t.how,
        CASE WHEN o.uid IS NULL THEN coalesce(l.only_them, FALSE)
             WHEN o.rank = 1 THEN o.best = getvariable('partner')

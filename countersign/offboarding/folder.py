@@ -86,7 +86,8 @@ def keep(programme: Programme, plan: Plan, *, clock: Callable[[], datetime]) -> 
         said = {
             "partner": plan.asked.partner, "plan": plan.id, "digest": plan.digest(), "phase": plan.asked.phase,
             "trigger": plan.asked.trigger, "requestedBy": plan.asked.requested_by, "steps": len(plan.steps), "left": len(plan.left),
-            "undecided": len(plan.undecided), "unread": len(plan.unread), "emergency": plan.asked.emergency, "follows": plan.asked.follows, "madeAt": stamp(plan.made_at),
+            "undecided": len(plan.undecided), "unread": len(plan.unread), "emergency": plan.asked.emergency,
+            "follows": plan.asked.follows, "madeAt": stamp(plan.made_at),
         }  # fmt: skip
         entry.seal(programme, KIND, {FILE: document}, said, clock=clock)
     try:

@@ -1,4 +1,4 @@
-"""What was done about a plan, gathered for its certificate: the journal's steps, the approvals that were used, the ledger's entries."""
+"""What was done about a plan, gathered for its certificate: the journal's steps, the approvals as sealed, the ledger's entries."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Literal
 
 from countersign import entry
 from countersign.approval import read_statement, sshsig
-from countersign.approval.proofs import CommitProof, Unproved
 from countersign.clock import instant, stamp
 from countersign.errors import CountersignError
 from countersign.evidence import statement
 from countersign.evidence.verify import STATEMENT, STEPS, run_folder
-from countersign.offboarding.approvals import given
+from countersign.offboarding.folder import APPROVALS
 from countersign.offboarding.journal import Journal
 from countersign.revocation import Tried
 from countersign.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date
+    from pathlib import Path
 
-    from countersign.approval.proofs import SignatureProof
     from countersign.offboarding.journal import Debt, Run, Step
     from countersign.offboarding.plan import Plan
     from countersign.programme import Programme
@@ -88,16 +86,16 @@ def gather(programme: Programme, plan: Plan) -> Record:
         glass = next((debt for debt in journal.debts() if debt.plan == plan.id), None)
     approvers = dict.fromkeys(who for run in runs for who in run.approvers)
     approvers |= dict.fromkeys(glass.settled_by if glass is not None else ())
-    first = runs[0] if runs else None
+    first, entries = runs[0] if runs else None, tuple(_entries(programme, plan))
     return Record(
         steps=steps,
         steps_file=_steps_file(programme, runs),
-        approvals=tuple(_approved(given(programme, plan), used, tuple(approvers))),
+        approvals=tuple(_approvals(programme, plan, entries, used, tuple(approvers))),
         approved_at=None if first is None or first.broken_glass is not None else first.approved_at,
         begun_at=None if first is None else first.began_at,
         triggered_at=_triggered(plan),
         broken_glass=glass,
-        entries=tuple(_entries(programme, plan)),
+        entries=entries,
     )
 
 
@@ -112,31 +110,52 @@ def attempts_on_record(programme: Programme, plan: Plan) -> tuple[tuple[str, Tri
         raise CertificateError(f"{STEPS} of plan {plan.id} cannot be read", fix="verify with the version that applied it") from error
 
 
-def _approved(
-    proofs: Sequence[SignatureProof | CommitProof | Unproved], used: frozenset[str], approvers: Sequence[str]
+def _approvals(
+    programme: Programme, plan: Plan, entries: Sequence[Entry], used: frozenset[str], approvers: Sequence[str]
 ) -> Iterator[Approved]:
-    """Yield one approval for each approver: their signed statement where there is one on file, else what else was used."""
-    left, told = set(used), set()
-    for proof in proofs:
-        if isinstance(proof, Unproved) or hashlib.sha256(proof.statement).hexdigest() not in left:
-            continue
-        said, digest = read_statement(proof.statement), hashlib.sha256(proof.statement).hexdigest()
-        if said.approver in approvers and said.approver not in told:
-            left.discard(digest)
-            told.add(said.approver)
-            yield Approved(
-                approver=said.approver, kind="commit" if isinstance(proof, CommitProof) else "ssh", digest=digest,
-                key=fingerprint(proof.signature), issued=_issued(said.issued), reason=said.reason,
-            )  # fmt: skip
-    others = [who for who in approvers if who not in told]
-    for who in others:
-        # The journal does not say whose digest is whose, so it is told only where it can be one alone.
-        digest_of = next(iter(left)) if len(others) == 1 and len(left) == 1 else None
-        yield Approved(approver=who, kind="ticket", digest=digest_of, key=None, issued=None, reason=None)
+    """Yield one approval for each approver, from the proofs that were sealed with what was begun by them."""
+    told: set[str] = set()
+    for each in entries:
+        for name, content, signature in _proofs(programme, each):
+            found = _ticket(programme, plan, content) if signature is None else _signed(name, content, signature)
+            if found is not None and found.digest in used and found.approver in approvers and found.approver not in told:
+                told.add(found.approver)
+                yield found
+    for who in approvers:
+        if who not in told:
+            yield Approved(approver=who, kind="ticket", digest=None, key=None, issued=None, reason=None)
 
 
-def _issued(when: date | datetime) -> str:
-    return stamp(when) if isinstance(when, datetime) else when.isoformat()
+def _proofs(programme: Programme, each: Entry) -> Iterator[tuple[str, bytes, str | None]]:
+    """Yield the proofs of approvals in an entry: name, content, and the signature over it where there is one."""
+    folder = entry.open_store(programme).fetch(each.sequence)
+    listed = statement.read(folder / STATEMENT).subjects
+    for name in sorted(listed):
+        if name.startswith(f"{APPROVALS}/") and name.endswith(".json"):
+            signed = f"{name.removesuffix('.json')}.sig"
+            signature = _sealed(folder, signed, listed).decode(errors="replace") if signed in listed else None
+            yield name.removeprefix(f"{APPROVALS}/"), _sealed(folder, name, listed), signature
+
+
+def _signed(name: str, content: bytes, signature: str) -> Approved:
+    said = read_statement(content)
+    issued = stamp(said.issued) if isinstance(said.issued, datetime) else said.issued.isoformat()
+    return Approved(
+        approver=said.approver, kind="commit" if name.startswith("commit-") else "ssh", digest=hashlib.sha256(content).hexdigest(),
+        key=fingerprint(signature), issued=issued, reason=said.reason,
+    )  # fmt: skip
+
+
+def _ticket(programme: Programme, plan: Plan, content: bytes) -> Approved | None:
+    """Read a ticket's change of state as it was sealed; its digest is made as the decision made it."""
+    said = json.loads(content)
+    who = [person.id for person in programme.register.people.values() if person.accounts.get(said["desk"]) == said["actor"]]
+    parts = [plan.digest(), said["desk"], said["ticket"], said["actor"], said["at"], said["becomes"]]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    reason = f"ticket {said['ticket']} of {said['desk']}: {said['was']} became {said['becomes']}"
+    if len(who) != 1:
+        return None
+    return Approved(approver=who[0], kind="ticket", digest=digest, key=None, issued=said["at"], reason=reason)
 
 
 def fingerprint(signature: str) -> str:
@@ -150,12 +169,17 @@ def _steps_file(programme: Programme, runs: Sequence[Run]) -> bytes | None:
     if not sealed:
         return None
     folder = entry.open_store(programme).fetch(sealed[-1])
+    return _sealed(folder, STEPS, statement.read(folder / STATEMENT).subjects)
+
+
+def _sealed(folder: Path, name: str, listed: Mapping[str, str]) -> bytes:
+    """Return a file of an entry, held against its statement."""
     try:
-        content = (folder / STEPS).read_bytes()
+        content = (folder / name).read_bytes()
     except OSError as error:
-        raise CertificateError(f"{folder.name}/{STEPS} cannot be read: {error.strerror}", fix="countersign evidence list") from error
-    if statement.read(folder / STATEMENT).subjects.get(STEPS) != hashlib.sha256(content).hexdigest():
-        raise CertificateError(f"{folder.name}/{STEPS} is not the file that was sealed", fix="countersign verify shows what was changed")
+        raise CertificateError(f"{folder.name}/{name} cannot be read: {error.strerror}", fix="countersign evidence list") from error
+    if listed.get(name) != hashlib.sha256(content).hexdigest():
+        raise CertificateError(f"{folder.name}/{name} is not the file that was sealed", fix="countersign verify shows what was changed")
     return content
 
 

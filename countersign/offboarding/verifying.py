@@ -103,7 +103,8 @@ def verify(  # noqa: PLR0913 - whose, what, how it is read again, what was tried
 ) -> Verified:
     """Read everything again with the reading identity and say of each holding of the plan what is left of it.
 
-    `replan` asks the plan's question afresh; `attempts` are added to those on record. Raises VerifyingError where its answer is to another question, and whatever it raises.
+    `replan` asks the plan's question afresh; `attempts` are added to those on record. Raises VerifyingError where the answer is to another
+    question, CertificateError, EvidenceError, and whatever `replan` raises.
     """
     begun = clock()
     tell("reading again what is left", 0.0)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cache
 from threading import Thread
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
@@ -24,11 +24,12 @@ from sandbox.aws.disturbances import Break, Broken, Failure, normal
 from sandbox.aws.estate import REGION, Asked, Estate
 from sandbox.aws.front import HANDS, Front
 from sandbox.aws.organizations import Member
+from sandbox.aws.snapshot import taken
 from sandbox.aws.trust import trust, trust_issuer
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from botocore.awsrequest import AWSRequest
@@ -156,6 +157,16 @@ class SandboxAws:
         """Take back a `deny`."""
         self.estate.disturbances.denied.discard((account, normal(operation)))
 
+    def only(self, account: str, principal: str, permissions: Iterable[str]) -> None:
+        """Let a `role/<name>` or `user/<name>` call what these permissions allow, and nothing else; GetCallerIdentity needs none."""
+        kind, _, name = principal.partition("/")
+        arn = f"arn:aws:sts::{account}:assumed-role/{name}" if kind == "role" else f"arn:aws:iam::{account}:user/{name}"
+        self.estate.allowed[arn] = frozenset(map(normal, permissions))
+
+    def ignore(self, account: str, operation: str) -> None:
+        """Answer an operation as if it had been done, and do nothing, until `calm`."""
+        self.estate.disturbances.ignored.add((account, normal(operation)))
+
     def throttle(self, account: str, operation: str, *, times: int | None = 1) -> None:
         """Answer the next calls with the service's own error for too many; None: all of them."""
         self.estate.disturbances.failures[account, normal(operation)] = Failure(None, "", times)
@@ -177,7 +188,7 @@ class SandboxAws:
         self.estate.disturbances.delays[account, normal(operation)] = seconds
 
     def calm(self) -> None:
-        """Take back every `throttle`, `limit`, `fail`, `spoil` and `slow`."""
+        """Take back every `throttle`, `limit`, `fail`, `spoil`, `slow` and `ignore`."""
         self.estate.disturbances.calm()
 
     def pages(self, operation: str, most: int) -> None:
@@ -196,6 +207,10 @@ class SandboxAws:
     delegated_administrator = organizations.delegate
     service_access = organizations.service_access
     billing_transfer = organizations.billing_transfer
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give all that revoking could change, in every account, as plain JSON; what moves by itself (last use) is left out."""
+        return taken(self.estate, {CALLER_ACCOUNT, *self._accounts})
 
     def expire_sessions(self, account: str) -> None:
         """Let every session that was assumed in an account so far run out."""

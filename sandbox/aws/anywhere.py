@@ -147,6 +147,12 @@ def _switch(estate: Estate, ask: Ask) -> dict[str, Any]:
     return {prefix: kept}
 
 
+def _delete(estate: Estate, ask: Ask) -> dict[str, Any]:
+    kept = _one(estate, ask, "trust-anchor", "trustAnchorId")
+    estate.kept(ask.account, ask.region, "trust-anchor").remove(kept)
+    return {"trustAnchor": kept}
+
+
 def _one(estate: Estate, ask: Ask, kind: str, field: str) -> dict[str, Any]:
     number = ask.parameters[field]
     for one in estate.kept(ask.account, ask.region, kind):
@@ -158,5 +164,6 @@ def _one(estate: Estate, ask: Ask, kind: str, field: str) -> dict[str, Any]:
 ANSWERS: Mapping[str, Answering] = {
     **{f"rolesanywhere:{operation}": _list for operation in _LISTS},
     "rolesanywhere:GetSubject": _subject,
+    "rolesanywhere:DeleteTrustAnchor": _delete,
     **{f"rolesanywhere:{verb}{what}": _switch for verb in ("Enable", "Disable") for what in ("TrustAnchor", "Profile")},
 }

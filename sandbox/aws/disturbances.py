@@ -63,6 +63,8 @@ class Disturbances:
     failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
     breaks: dict[tuple[str, str], Break] = field(default_factory=dict)
     limits: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    ignored: set[tuple[str, str]] = field(default_factory=set)
+    """Operations that are answered as if they had been done."""
     delays: dict[tuple[str, str], float] = field(default_factory=dict)
     """Seconds to wait before an answer."""
     pages: dict[str, int] = field(default_factory=dict)
@@ -72,6 +74,10 @@ class Disturbances:
     def is_denied(self, account: str, operation: str) -> bool:
         """Whether an operation, or the permission it asks for, is denied in an account."""
         return any(place in self.denied for place in (*places(account, operation), *places(account, permission(operation))))
+
+    def is_ignored(self, account: str, operation: str) -> bool:
+        """Whether an operation is answered and not done."""
+        return any(place in self.ignored for place in places(account, operation))
 
     def failure(self, account: str, operation: str) -> Failure | None:
         """Take the next error meant for an operation; None when there is none."""
@@ -96,7 +102,7 @@ class Disturbances:
 
     def calm(self) -> None:
         """Take back everything but denials and page sizes."""
-        for demands in (self.failures, self.breaks, self.limits, self.delays, self._running):
+        for demands in (self.failures, self.breaks, self.limits, self.delays, self.ignored, self._running):
             demands.clear()
 
 

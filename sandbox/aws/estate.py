@@ -64,6 +64,8 @@ class Estate:
     issuers: dict[str, str] = field(default_factory=dict)
     """By account: the issuer under which it identifies itself outside."""
     disturbances: Disturbances = field(default_factory=Disturbances)
+    allowed: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Principals (ARNs, of a role's sessions without their names) who may call these operations and nothing else."""
     wrong: list[str] = field(default_factory=list)
     """Answers of the sandbox that broke a service's model."""
     now: datetime | None = None

@@ -138,10 +138,40 @@ def _remove_client_id(_: Estate, ask: Ask) -> dict[str, Any]:
     return {}
 
 
+def _add_client_id(_: Estate, ask: Ask) -> dict[str, Any]:
+    arn = ask.parameters["OpenIDConnectProviderArn"]
+    kept = iam_backends[ask.account]["aws"].open_id_providers.get(arn)
+    if kept is None:
+        raise Refusal("NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}")
+    if ask.parameters["ClientID"] not in kept.client_id_list:
+        kept.client_id_list = [*kept.client_id_list, ask.parameters["ClientID"]]
+    return {}
+
+
+def _delete_saml_provider(_: Estate, ask: Ask) -> dict[str, Any]:
+    arn, kept = ask.parameters["SAMLProviderArn"], iam_backends[ask.account]["aws"].saml_providers
+    name = next((name for name, one in kept.items() if one.arn == arn), None)
+    if name is None:
+        raise Refusal("NoSuchEntity", f"SAMLProvider {arn} not found")
+    del kept[name]
+    return {}
+
+
+def _reject(estate: Estate, ask: Ask) -> dict[str, Any]:
+    row = _request(estate, ask)["DelegationRequest"]
+    if row["State"] in {"FINALIZED", "REJECTED", "EXPIRED"}:
+        raise Refusal("InvalidInput", f"A delegation request that is {row['State']} cannot be rejected.")
+    row["State"] = "REJECTED"
+    return {}
+
+
 ANSWERS: Mapping[str, Answering] = {
     "iam:GetOutboundWebIdentityFederationInfo": _outbound,
     "iam:ListDelegationRequests": _requests,
     "iam:GetDelegationRequest": _request,
     "iam:GetSAMLProvider": _saml_provider,
     "iam:RemoveClientIDFromOpenIDConnectProvider": _remove_client_id,
+    "iam:AddClientIDToOpenIDConnectProvider": _add_client_id,
+    "iam:DeleteSAMLProvider": _delete_saml_provider,
+    "iam:RejectDelegationRequest": _reject,
 }

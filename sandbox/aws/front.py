@@ -21,7 +21,7 @@ from werkzeug.test import run_wsgi_app
 from sandbox.aws import access_analyzer, anywhere, contract, credentials, federation, organizations, paging, secret_store, trail
 from sandbox.aws.ask import Ask
 from sandbox.aws.contract import Refusal, Wire
-from sandbox.aws.disturbances import PERMISSIONS
+from sandbox.aws.disturbances import PERMISSIONS, permission
 from sandbox.aws.estate import Asked
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class Front:
                 time.sleep(self.estate.disturbances.delay(ask.target, ask.name))
             if unreadable is not None:
                 raise unreadable
+            if not unseen and self.estate.disturbances.is_ignored(ask.target, ask.name):
+                return contract.answered(ask.service, ask.operation, {})
             whole = self._whole(ask, how, environ)
         except Refusal as refusal:
             return contract.refused(ask.service, refusal)
@@ -126,13 +128,21 @@ class Front:
         if ask.key in self.estate.expired:
             raise Refusal(contract.code_for(ask.service, "expired"), "The security token included in the request is expired")
         mark_account_as_visited(ask.account, ask.key, ask.service, ask.region)
-        if self.estate.disturbances.is_denied(ask.target, ask.name):
+        if self.estate.disturbances.is_denied(ask.target, ask.name) or not self._may(ask):
             raise _denied(ask)
         failure = self.estate.disturbances.failure(ask.target, ask.name)
         if failure is not None and failure.code is not None:
             raise Refusal(failure.code, failure.message)
         if failure is not None or self.estate.disturbances.too_fast(ask.target, ask.name, ask.region):
             raise Refusal(contract.code_for(ask.service, "throttled"), "Rate exceeded")
+
+    def _may(self, ask: Ask) -> bool:
+        """Whether the caller is one of whom nothing special is known, or may do this."""
+        if ask.name == "sts:GetCallerIdentity" or not self.estate.allowed:
+            return True
+        _, arn, _ = sts_backends[ask.account]["aws"].get_caller_identity(ask.key, "us-east-1")
+        allowed = self.estate.allowed.get(arn.rpartition("/")[0] if ":assumed-role/" in arn else arn)
+        return allowed is None or permission(ask.name) in allowed
 
     def _offered(self, ask: Ask) -> bool:
         return ask.name in _ANSWERS or camelcase_to_underscores(ask.operation) in _OF_MOTO.get(ask.service, ())

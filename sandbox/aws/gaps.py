@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from moto.core.exceptions import AccessDeniedError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.iam.exceptions import NotFoundException, ReportNotPresentException
+from moto.iam.exceptions import DeleteConflictException, MalformedPolicyDocument, NotFoundException, ReportNotPresentException
 from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
 from moto.iam.responses import IamResponse
 from moto.sts.models import sts_backends
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sandbox.aws.estate import Estate
 
 _SLOTS = 2
+_UNIQUE_ID = re.compile(r'"(A(?:ROA|IDA)[A-Z0-9]{12,})"')
 
 
 @contextmanager
@@ -50,6 +52,8 @@ def closed(estate: Estate) -> Iterator[None]:
             "attach_user_policy": _knowing_aws_policies(IAMBackend.attach_user_policy),
             "attach_role_policy": _knowing_aws_policies(IAMBackend.attach_role_policy),
             "attach_group_policy": _knowing_aws_policies(IAMBackend.attach_group_policy),
+            "delete_user": _only_when_empty(estate, IAMBackend.delete_user),
+            "update_assume_role_policy": _knowing_principals(IAMBackend.update_assume_role_policy),
         },
         User: {"__init__": _named_like_a_user(User.__init__)},
     }
@@ -239,6 +243,41 @@ def _knowing_aws_policies(original: Callable[..., None]) -> Callable[..., None]:
         original(self, policy_arn, *names, **named)
 
     return attach
+
+
+def _only_when_empty(estate: Estate, original: Callable[..., None]) -> Callable[..., None]:
+    def delete(self: IAMBackend, user_name: str) -> None:
+        """Refuse as AWS does while the user holds anything: moto looks at its policies only."""
+        user: Any = self.get_user(user_name)
+        services = [one for one in estate.kept(self.account_id, "", "service-specific-credential") if one["UserName"] == user_name]
+        held = {
+            "access keys": user.access_keys,
+            "login profile": user.password,
+            "MFA device": user.mfa_devices,
+            "SSH public keys": user.ssh_public_keys,
+            "signing certificates": user.signing_certificates,
+            "service specific credentials": services,
+            "groups": [one for one in self.groups.values() if user in one.users],
+        }
+        first = next((name for name, found in held.items() if found), None)
+        if first is not None:
+            message = f"Cannot delete entity, must delete {first} first."
+            raise DeleteConflictException(message)
+        original(self, user_name)
+
+    return delete
+
+
+def _knowing_principals(original: Callable[..., None]) -> Callable[..., None]:
+    def update(self: IAMBackend, role_name: str, policy_document: str) -> None:
+        """Refuse a policy that names a principal by its unique id, as AWS shows deleted ones and does not take them back."""
+        found = _UNIQUE_ID.search(policy_document)
+        if found is not None:
+            message = f'Invalid principal in policy: "AWS":"{found[1]}"'
+            raise MalformedPolicyDocument(message)
+        original(self, role_name, policy_document)
+
+    return update
 
 
 def load_aws_policy(backend: IAMBackend, arn: str) -> None:

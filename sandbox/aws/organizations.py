@@ -213,6 +213,26 @@ def _transfers(estate: Estate, ask: Ask) -> dict[str, Any]:
     return {"ResponsibilityTransfers": list(_ours(estate, ask, managing=True).transfers)}
 
 
+def _terminate(estate: Estate, ask: Ask) -> dict[str, Any]:
+    for row in _ours(estate, ask, managing=True).transfers:
+        if row["Id"] == ask.parameters["Id"]:
+            if row["Status"] != "ACCEPTED":
+                raise Refusal("ResponsibilityTransferAlreadyInStatusException", f"The transfer is {row['Status']}.")
+            row |= {"Status": "WITHDRAWN", "EndTimestamp": utc(ask.parameters.get("EndTimestamp") or estate.time())}
+            return {"ResponsibilityTransfer": row}
+    raise Refusal("ResponsibilityTransferNotFoundException", "We can't find that transfer.")
+
+
+def _deregister(estate: Estate, ask: Ask) -> dict[str, Any]:
+    ours = _ours(estate, ask, managing=True)
+    account, service = _member(ours, ask.parameters["AccountId"]).number, ask.parameters["ServicePrincipal"]
+    left = [one for one in ours.delegated if one[:2] != (account, service)]
+    if len(left) == len(ours.delegated):
+        raise Refusal("AccountNotRegisteredException", "The account is not a delegated administrator of this service.")
+    ours.delegated[:] = left
+    return {}
+
+
 def _member(ours: Organization, number: str) -> Member:
     member = next((one for one in ours.members if one.number == number), None)
     if member is None:
@@ -229,4 +249,6 @@ ANSWERS: Mapping[str, Answering] = {
     "organizations:ListDelegatedServicesForAccount": _delegated_services,
     "organizations:ListAWSServiceAccessForOrganization": _services,
     "organizations:ListOutboundResponsibilityTransfers": _transfers,
+    "organizations:TerminateResponsibilityTransfer": _terminate,
+    "organizations:DeregisterDelegatedAdministrator": _deregister,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws.contract import Refusal, fitting, result_shape
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from sandbox.aws.ask import Answering, Ask
     from sandbox.aws.estate import Estate
 
+_POLICY = "policy"
+"""Where a secret's resource policy is kept, as text; no listing shows it."""
 _SORTED_BY = {
     "created-date": "CreatedDate",
     "last-accessed-date": "LastAccessedDate",
@@ -78,12 +82,62 @@ def _secrets(estate: Estate, ask: Ask) -> dict[str, Any]:
 
 
 def _secret(estate: Estate, ask: Ask) -> dict[str, Any]:
+    one = _kept(estate, ask)
+    stages = {"VersionIdsToStages": one["SecretVersionsToStages"]}
+    return {name: value for name, value in one.items() if name not in {"SecretVersionsToStages", _POLICY}} | stages
+
+
+def _kept(estate: Estate, ask: Ask, *, changing: bool = False) -> dict[str, Any]:
     wanted = ask.parameters["SecretId"]
     for one in estate.kept(ask.account, ask.region, "secret"):
         if wanted in {one["ARN"], one["Name"]}:
-            stages = {"VersionIdsToStages": one["SecretVersionsToStages"]}
-            return {name: value for name, value in one.items() if name != "SecretVersionsToStages"} | stages
+            if changing and "DeletedDate" in one:
+                message = "You can't perform this operation on the secret because it was marked for deletion."
+                raise Refusal("InvalidRequestException", message)
+            return one
     raise Refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+
+
+def _named(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ARN": one["ARN"], "Name": one["Name"]}
+
+
+def _get_policy(estate: Estate, ask: Ask) -> dict[str, Any]:
+    one = _kept(estate, ask, changing=True)
+    return _named(one) | given(ResourcePolicy=one.get(_POLICY))
+
+
+def _put_policy(estate: Estate, ask: Ask) -> dict[str, Any]:
+    one = _kept(estate, ask, changing=True)
+    try:
+        wrong = not isinstance(json.loads(ask.parameters["ResourcePolicy"]).get("Statement"), (dict, list))
+    except (ValueError, AttributeError):
+        wrong = True
+    if wrong:
+        raise Refusal("MalformedPolicyDocumentException", "This resource policy contains a syntax error.")
+    one[_POLICY] = ask.parameters["ResourcePolicy"]
+    return _named(one)
+
+
+def _delete_policy(estate: Estate, ask: Ask) -> dict[str, Any]:
+    one = _kept(estate, ask, changing=True)
+    one.pop(_POLICY, None)
+    return _named(one)
+
+
+def _delete(estate: Estate, ask: Ask) -> dict[str, Any]:
+    one = _kept(estate, ask, changing=True)
+    if one.get("OwningService"):
+        raise Refusal("InvalidRequestException", "This secret is managed by another service.")
+    ends = estate.time() + timedelta(days=ask.parameters.get("RecoveryWindowInDays", 30))
+    one["DeletedDate"] = utc(estate.time())
+    return _named(one) | {"DeletionDate": utc(ends)}
+
+
+def _restore(estate: Estate, ask: Ask) -> dict[str, Any]:
+    one = _kept(estate, ask)
+    one.pop("DeletedDate", None)
+    return _named(one)
 
 
 def _value(_: Estate, ask: Ask) -> dict[str, Any]:
@@ -112,6 +166,11 @@ def _holds(one: Mapping[str, Any], test: Mapping[str, Any]) -> bool:
 ANSWERS: Mapping[str, Answering] = {
     "secretsmanager:ListSecrets": _secrets,
     "secretsmanager:DescribeSecret": _secret,
+    "secretsmanager:GetResourcePolicy": _get_policy,
+    "secretsmanager:PutResourcePolicy": _put_policy,
+    "secretsmanager:DeleteResourcePolicy": _delete_policy,
+    "secretsmanager:DeleteSecret": _delete,
+    "secretsmanager:RestoreSecret": _restore,
     "secretsmanager:GetSecretValue": _value,
     "secretsmanager:BatchGetSecretValue": _value,
 }
