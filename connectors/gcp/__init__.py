@@ -26,6 +26,7 @@ from connectors.gcp.permissions import (
     permission_files,
 )  # fmt: skip
 from connectors.gcp.reading import read_organization, read_project
+from connectors.gcp.revoking import hand
 from connectors.gcp.visit import PROVIDER, Visit
 from countersign.errors import ReadError
 from countersign.fields import Row, inner, listed, text
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from countersign.programme import GcpSource, Source
     from countersign.reading import ReadRequest
 
-__all__ = ["PERMISSIONS", "PROVIDER", "REVOKE_PERMISSIONS", "permission_files", "probe", "read", "scopes"]
+__all__ = ["PERMISSIONS", "PROVIDER", "REVOKE_PERMISSIONS", "hand", "permission_files", "probe", "read", "scopes"]
 
 _PROJECT = "cloudresourcemanager.googleapis.com/Project"
 _PAGE = 500

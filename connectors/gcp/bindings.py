@@ -232,7 +232,7 @@ class Bindings:
 
     def _verdict(self, bound: Bound) -> Verdict:
         """Judge a role where it is held; `administrator` of one resource is none of the project."""
-        permissions = self._permissions_of(bound.role)
+        permissions = self.permissions_of(bound.role)
         verdict = gcp.role(bound.role, permissions)
         if verdict.power == "administrator" and not bound.asset_type.startswith(f"{_CRM}/"):
             verdict = LIMITED
@@ -240,7 +240,7 @@ class Bindings:
 
     def _on_account(self, bound: Bound) -> Iterator[Grant | Trust]:
         unique = None if self.accounts is None else self.accounts.ids.get(bound.resource.rpartition("/")[2])
-        permissions = self._permissions_of(bound.role)
+        permissions = self.permissions_of(bound.role)
         account = UNREAD if unique is None else strongest(self._power.get(unique, ()))
         verdict = gcp.on_service_account(bound.role, permissions, account)
         subjects = tuple(self._subjects(bound.member)) or (self.visit.uid("member", bound.member.text),)
@@ -250,13 +250,13 @@ class Bindings:
         acting = acts_as(bound.role, permissions)
         if acting is None:
             self.unread.setdefault(unique, f"what {bound.role} lets others do with it was not read")
-        for one in self._outsiders(bound.member) if acting else ():
+        for one in self.outsiders(bound.member) if acting else ():
             found = trust(self.visit, self.visit.uid("service-account", unique), one)
             if found not in self._trusts:
                 self._trusts.add(found)
                 yield found
 
-    def _outsiders(self, one: Member) -> Iterator[Party]:
+    def outsiders(self, one: Member) -> Iterator[Party]:
         """Give the outside parties that a member of an account's policy lets act as the account."""
         providers = self.federation.pools.get(one.pool or "", ()) if one.kind == "pool" and self._is_own(one) else ()
         for provider in providers:
@@ -284,7 +284,7 @@ class Bindings:
             via="; ".join(said)[:_LONGEST_VIA] or "direct",
         )
 
-    def _permissions_of(self, role: str) -> tuple[str, ...] | None:
+    def permissions_of(self, role: str) -> tuple[str, ...] | None:
         """Look up what a custom role permits, once; None for Google's own roles, and where it could not be read."""
         if role.startswith("roles/"):
             return None

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import requests
 
+from connectors.gcp.permissions import TOKEN_INFO
 from countersign import pace
 from countersign.errors import ReadError, ScopeDeniedError
 from countersign.fields import Row, inner, listed, text
@@ -51,6 +52,17 @@ class Busy:
 
     reason: str
     retry_after_s: float | None
+    lost: bool = True
+    """Whether the call may have been carried out all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose token it is, by Google's own word."""
+
+    id: str | None
+    """Unique id of the account or person; None: Google does not tell."""
+    shown: str
 
 
 Channels = tuple["grpc.Channel", "grpc.Channel"]
@@ -64,16 +76,15 @@ def _default_credentials() -> Credentials:
     return google.auth.default(scopes=_SCOPES)[0]
 
 
-def application_default() -> Credentials:
-    """Give the process's Application Default Credentials with a valid token; raises ReadError."""
+def application_default(asking: Callable[..., Any]) -> Credentials:
+    """Give the process's Application Default Credentials with a valid token, asked for by `asking` (`tokens`); raises ReadError."""
     from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import Request
 
     try:
         with _lock:  # one token for all threads, not one each
             credentials = _default_credentials()
             if not credentials.valid:
-                credentials.refresh(Request())  # type: ignore[no-untyped-call] # google-auth has no types
+                credentials.refresh(asking)  # type: ignore[no-untyped-call] # google-auth has no types
     except GoogleAuthError as error:
         message = f"{_short(error)}; set GOOGLE_APPLICATION_CREDENTIALS, or give the workload an identity of its own"
         raise ReadError("google.auth.default", message) from error
@@ -84,7 +95,6 @@ def channels(source: GcpSource, credentials: Credentials | None) -> Channels:
     """Open the gRPC channels of a source: with TLS and credentials, or with neither where `plaintext` says so."""
     import grpc
     from google.auth.transport.grpc import secure_authorized_channel
-    from google.auth.transport.requests import Request
 
     def channel(host: str) -> grpc.Channel:
         target = source.endpoint or f"{host}:443"
@@ -93,10 +103,25 @@ def channels(source: GcpSource, credentials: Credentials | None) -> Channels:
         authority = Path(source.ca).read_bytes() if source.ca else None
         tls = grpc.ssl_channel_credentials(authority)
         return secure_authorized_channel(  # type: ignore[no-untyped-call] # google-auth has no types
-            credentials, Request(), target, ssl_credentials=tls, options=_OPTIONS
+            credentials, tokens(source), target, ssl_credentials=tls, options=_OPTIONS
         )
 
     return channel("iam.googleapis.com"), channel("cloudasset.googleapis.com")
+
+
+def tokens(source: GcpSource) -> Callable[..., Any]:
+    """Give what google-auth asks for tokens with: it trusts the source's own authority at the source's own REST address."""
+    from google.auth.transport.requests import Request
+
+    ask: Callable[..., Any] = Request()
+    here = f"{(source.rest or '').rstrip('/')}/"
+
+    def asking(url: str, *asked: Any, **more: Any) -> Any:  # noqa: ANN401 -- google-auth's own signature, without types
+        if source.ca is not None and url.startswith(here) and source.rest:
+            more["verify"] = source.ca
+        return ask(url, *asked, **more)
+
+    return asking
 
 
 class Door:
@@ -107,16 +132,21 @@ class Door:
         source: GcpSource,
         *,
         sleep: Callable[[float], None] = time.sleep,
-        credentials: Callable[[], Credentials] = application_default,
+        credentials: Callable[[], Credentials] | None = None,
         transports: Callable[[GcpSource, Credentials | None], Channels] = channels,
     ) -> None:
-        """Enter; raises ReadError where there are no credentials, or a token would travel in clear."""
+        """Enter; raises ReadError where there are no credentials, or a token would travel in clear.
+
+        `credentials`: who to enter as; None: the process's Application Default Credentials.
+        """
         self._source = source
         self._sleep = sleep
         self._given_up: set[str] = set()
         if not source.plaintext and (source.rest or "").startswith("http://"):
             raise ReadError("rest", "its address is http, and a token never travels in clear; use https, or `plaintext` for a stand-in")
-        self._credentials = None if source.plaintext else credentials()
+        self._credentials: Credentials | None = None
+        if not source.plaintext:
+            self._credentials = application_default(tokens(source)) if credentials is None else credentials()
         try:
             self._channels = transports(source, self._credentials)
         except OSError as error:
@@ -131,6 +161,32 @@ class Door:
             return "anonymous"
         email = getattr(self._credentials, "service_account_email", None) or getattr(self._credentials, "signer_email", None)
         return email if isinstance(email, str) and email else f"credentials of type {type(self._credentials).__name__}"
+
+    def told(self) -> Caller:
+        """Ask Google whose token it is (OAuth 2.0 tokeninfo); raises ReadError. Without credentials there is nobody to ask about."""
+        if self._credentials is None:
+            return Caller(None, "anonymous")
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            # The token is in the header that the session adds, and never in an address, which others write into their logs.
+            answer = self._session.post(
+                f"{self._address(TOKEN_INFO)}/{TOKEN_INFO.path}",
+                headers={"Content-Type": "application/x-www-form-urlencoded"},
+                timeout=(_CONNECT_S, TIMEOUT_S),
+                allow_redirects=False,
+                verify=self._source.ca,
+            )
+        except (requests.RequestException, GoogleAuthError) as error:
+            raise ReadError(TOKEN_INFO.name, f"no answer: {_short(error)}") from error
+        if answer.status_code in {400, 401}:  # a token of another kind, such as a federated one
+            return Caller(None, self.caller)
+        outcome = _settled(TOKEN_INFO, answer)
+        if isinstance(outcome, Busy):
+            raise ReadError(TOKEN_INFO.name, outcome.reason)
+        party = text(outcome, "azp") or ""  # of a service account its unique id; of a person's token only the program's
+        ident = text(outcome, "sub") or (party if party.isdecimal() else None)
+        return Caller(ident, text(outcome, "email") or ident or self.caller)
 
     def close(self) -> None:
         """End all connections."""
@@ -150,6 +206,8 @@ class Door:
             outcome = self._by_rpc(call, asked) if call.rpc else self._by_rest(call, asked)
             if not isinstance(outcome, Busy):
                 return outcome
+            if call.writes and outcome.lost:
+                raise ReadError(call.name, f"its answer was lost, so whether it was done has to be looked at: {outcome.reason}")
             if delay is None:
                 self._given_up.add(call.api)  # the next operation need not wait another minute for the same silence
                 raise ReadError(call.name, f"busy or out of reach at every try: {outcome.reason}")
@@ -211,11 +269,15 @@ class Door:
 
         in_path = set(re.findall(r"\{(\w+)\}", call.path))
         path = call.path.format_map({name: quote(str(asked[name]), safe="/@-._~:") for name in in_path})
-        query = {name: value for name, value in asked.items() if name not in in_path}
+        rest: dict[str, Any] = {name: value for name, value in asked.items() if name not in in_path}
+        has_body = call.verb not in {"GET", "DELETE"}
+        query = {name: value for name, value in rest.items() if not has_body or name in call.in_query}
         try:
-            answer = self._session.get(
+            answer = self._session.request(
+                call.verb,
                 f"{self._address(call)}/{path}",
-                params=query,  # type: ignore[arg-type] # texts, numbers and lists of texts
+                params=query,
+                json={name: value for name, value in rest.items() if name not in query} if has_body else None,
                 timeout=(_CONNECT_S, TIMEOUT_S),
                 allow_redirects=False,
                 verify=self._source.ca,  # here and not on the session, where REQUESTS_CA_BUNDLE would win over it
@@ -247,7 +309,9 @@ class Door:
             return requests.Session()
         from google.auth.transport.requests import AuthorizedSession
 
-        session: requests.Session = AuthorizedSession(self._credentials)  # type: ignore[no-untyped-call] # google-auth has no types
+        session: requests.Session = AuthorizedSession(  # type: ignore[no-untyped-call] # google-auth has no types
+            self._credentials, auth_request=tokens(self._source) if self._source.ca and self._source.rest else None
+        )
         return session
 
 
@@ -260,7 +324,8 @@ def _settled(call: Call, answer: requests.Response) -> Row | Busy:
     error = inner(body, "error") if isinstance(body, dict) else {}
     message = text(error, "message") or answer.reason or ""
     if answer.status_code in _BUSY:
-        return Busy(f"{answer.status_code} {_short(message)}", _seconds(answer.headers.get("Retry-After")))
+        lost = answer.status_code != _TOO_MANY
+        return Busy(f"{answer.status_code} {_short(message)}", _seconds(answer.headers.get("Retry-After")), lost=lost)
     if answer.status_code in _DENIED:
         details = next((one for one in listed(error, "details") if str(one.get("@type", "")).endswith("google.rpc.ErrorInfo")), {})
         raise ScopeDeniedError(call.name, _denial(call, message, text(details, "reason"), inner(details, "metadata")))
@@ -279,7 +344,7 @@ def _denial(call: Call, message: str, reason: str | None, about: Mapping[str, ob
         where = about.get("consumer") or "the project that the reader's quota counts for"
         return f"the API {about.get('service') or call.api} is not enabled in {_short(where)}; enable it there"
     said = _short(message)
-    return said if call.permission in said else f"{said} (reading needs {call.permission})"
+    return said if call.permission in said else f"{said} ({'writing' if call.writes else 'reading'} needs {call.permission})"
 
 
 def _told_delay(error: Any) -> float | None:  # noqa: ANN401 -- the library's exception, imported only where it is caught

@@ -1,4 +1,4 @@
-"""Every call that reading makes, the permission it takes, and the custom roles that an administrator installs."""
+"""Every call that is made, the permission it takes, and the custom roles that an administrator installs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class Call:
     """Name of the gRPC method; None: it is asked by REST."""
     path: str = ""
     """REST path, with the parameters that it takes up in braces."""
+    verb: str = "GET"
+    in_query: tuple[str, ...] = ()
+    """Parameters that go into the query where the rest is a body; GET and DELETE have no body."""
+    writes: bool = False
+    """Whether it changes something, so that it is never made again when its answer was lost."""
 
     @property
     def api(self) -> str:
@@ -80,44 +85,81 @@ KEY_USE = Call(
     "policyanalyzer.serviceAccountKeyLastAuthenticationActivities.query",
     path="v1/{parent}/activities:query",
 )
+TOKEN_INFO = Call("oauth2.tokeninfo", "none", path="tokeninfo", verb="POST")
+"""Whose token it is; whoever bears one may ask."""
 API_KEYS = Call("apikeys.projects.locations.keys.list", "apikeys.keys.list", path="v2/{parent}/keys")
 
 CALLS = (
     PROJECT, SEARCH_RESOURCES, SEARCH_POLICIES, LIST_ASSETS, ACCOUNTS, KEYS, PROJECT_ROLE, ORGANIZATION_ROLE, POOLS, PROVIDERS,
     WORKFORCE_POOLS, WORKFORCE_PROVIDERS, ACCOUNT_USE, KEY_USE, API_KEYS,
 )  # fmt: skip
-PERMISSIONS: tuple[str, ...] = tuple(sorted({call.permission for call in CALLS}))
-REVOKE_PERMISSIONS: tuple[str, ...] = (
-    "apikeys.keys.delete",
-    "apikeys.keys.get",
-    "apikeys.keys.undelete",
-    "iam.serviceAccountKeys.delete",
-    "iam.serviceAccountKeys.disable",
-    "iam.serviceAccountKeys.enable",
-    "iam.serviceAccountKeys.list",
-    "iam.serviceAccounts.delete",
-    "iam.serviceAccounts.disable",
-    "iam.serviceAccounts.enable",
-    "iam.serviceAccounts.get",
+_RESOURCES = "cloudresourcemanager"
+_VERSION = "options.requestedPolicyVersion"
+
+ACCOUNT = Call("iam.projects.serviceAccounts.get", "iam.serviceAccounts.get", _IAM, path="v1/{name}")
+ACCOUNT_POLICY = Call(
+    "iam.projects.serviceAccounts.getIamPolicy",
     "iam.serviceAccounts.getIamPolicy",
-    "iam.serviceAccounts.setIamPolicy",
-    "iam.serviceAccounts.undelete",
-    "iam.workforcePoolProviders.get",
-    "iam.workforcePoolProviders.update",
-    "iam.workforcePools.get",
-    "iam.workforcePools.update",
-    "iam.workloadIdentityPoolProviders.get",
-    "iam.workloadIdentityPoolProviders.update",
-    "iam.workloadIdentityPools.get",
-    "iam.workloadIdentityPools.update",
-    "resourcemanager.folders.getIamPolicy",
-    "resourcemanager.folders.setIamPolicy",
-    "resourcemanager.organizations.getIamPolicy",
-    "resourcemanager.organizations.setIamPolicy",
-    "resourcemanager.projects.getIamPolicy",
-    "resourcemanager.projects.setIamPolicy",
+    _IAM,
+    path="v1/{resource}:getIamPolicy",
+    verb="POST",
+    in_query=(_VERSION,),
 )
-"""Each change that can be taken back, its undoing, its final form, and the read that proves it."""
+PROVIDER_GET = Call(
+    "iam.projects.locations.workloadIdentityPools.providers.get", "iam.workloadIdentityPoolProviders.get", _FEDERATION, path="v1/{name}"
+)
+WORKFORCE_PROVIDER_GET = Call("iam.locations.workforcePools.providers.get", "iam.workforcePoolProviders.get", _IAM, path="v1/{name}")
+API_KEY = Call("apikeys.projects.locations.keys.get", "apikeys.keys.get", path="v2/{name}")
+PROJECT_POLICY, FOLDER_POLICY, ORGANIZATION_POLICY = (
+    Call(
+        f"{_RESOURCES}.{kind}.getIamPolicy",
+        f"resourcemanager.{kind}.getIamPolicy",
+        path="v3/{resource}:getIamPolicy",
+        verb="POST",
+    )
+    for kind in ("projects", "folders", "organizations")
+)
+LOOKS = (
+    ACCOUNT, ACCOUNT_POLICY, PROVIDER_GET, WORKFORCE_PROVIDER_GET, API_KEY, PROJECT_POLICY, FOLDER_POLICY, ORGANIZATION_POLICY,
+)  # fmt: skip
+"""What is asked only to plan a revocation, and to see what came of it; always as the reader."""
+
+
+def _write(name: str, permission: str, path: str, *, verb: str = "POST", in_query: tuple[str, ...] = ()) -> Call:
+    return Call(name, permission, path=path, verb=verb, in_query=in_query, writes=True)
+
+
+_ACCOUNT, _KEY = "iam.projects.serviceAccounts", "iam.projects.serviceAccounts.keys"
+DISABLE_ACCOUNT = _write(f"{_ACCOUNT}.disable", "iam.serviceAccounts.disable", "v1/{name}:disable")
+ENABLE_ACCOUNT = _write(f"{_ACCOUNT}.enable", "iam.serviceAccounts.enable", "v1/{name}:enable")
+DELETE_ACCOUNT = _write(f"{_ACCOUNT}.delete", "iam.serviceAccounts.delete", "v1/{name}", verb="DELETE")
+SET_ACCOUNT_POLICY = _write(f"{_ACCOUNT}.setIamPolicy", "iam.serviceAccounts.setIamPolicy", "v1/{resource}:setIamPolicy")
+DISABLE_KEY = _write(f"{_KEY}.disable", "iam.serviceAccountKeys.disable", "v1/{name}:disable")
+ENABLE_KEY = _write(f"{_KEY}.enable", "iam.serviceAccountKeys.enable", "v1/{name}:enable")
+DELETE_KEY = _write(f"{_KEY}.delete", "iam.serviceAccountKeys.delete", "v1/{name}", verb="DELETE")
+_WORKLOAD, _WORKFORCE = "iam.projects.locations.workloadIdentityPools.providers", "iam.locations.workforcePools.providers"
+_UPDATE_MASK = ("updateMask",)
+UPDATE_PROVIDER = _write(f"{_WORKLOAD}.patch", "iam.workloadIdentityPoolProviders.update", "v1/{name}", verb="PATCH", in_query=_UPDATE_MASK)
+DELETE_PROVIDER = _write(f"{_WORKLOAD}.delete", "iam.workloadIdentityPoolProviders.delete", "v1/{name}", verb="DELETE")
+UPDATE_WORKFORCE_PROVIDER = _write(
+    f"{_WORKFORCE}.patch", "iam.workforcePoolProviders.update", "v1/{name}", verb="PATCH", in_query=_UPDATE_MASK
+)
+DELETE_WORKFORCE_PROVIDER = _write(f"{_WORKFORCE}.delete", "iam.workforcePoolProviders.delete", "v1/{name}", verb="DELETE")
+DELETE_API_KEY = _write("apikeys.projects.locations.keys.delete", "apikeys.keys.delete", "v2/{name}", verb="DELETE")
+UNDELETE_API_KEY = _write("apikeys.projects.locations.keys.undelete", "apikeys.keys.undelete", "v2/{name}:undelete")
+SET_PROJECT_POLICY, SET_FOLDER_POLICY, SET_ORGANIZATION_POLICY = (
+    _write(f"{_RESOURCES}.{kind}.setIamPolicy", f"resourcemanager.{kind}.setIamPolicy", "v3/{resource}:setIamPolicy")
+    for kind in ("projects", "folders", "organizations")
+)
+WRITES = (
+    DISABLE_ACCOUNT, ENABLE_ACCOUNT, DELETE_ACCOUNT, SET_ACCOUNT_POLICY, DISABLE_KEY, ENABLE_KEY, DELETE_KEY, UPDATE_PROVIDER,
+    DELETE_PROVIDER, UPDATE_WORKFORCE_PROVIDER, DELETE_WORKFORCE_PROVIDER,
+    DELETE_API_KEY, UNDELETE_API_KEY, SET_PROJECT_POLICY, SET_FOLDER_POLICY, SET_ORGANIZATION_POLICY,
+)  # fmt: skip
+"""Each change, and its undoing; always as the revoking identity, which reads nothing."""
+
+PERMISSIONS: tuple[str, ...] = tuple(sorted({call.permission for call in (*CALLS, *LOOKS)}))
+REVOKE_PERMISSIONS: tuple[str, ...] = tuple(sorted({call.permission for call in WRITES}))
 
 
 _OF_ORGANIZATIONS = ("iam.workforcePool", "resourcemanager.folders.", "resourcemanager.organizations.")

@@ -22,6 +22,7 @@ _CRM = "//cloudresourcemanager.googleapis.com"
 _IAM = "//iam.googleapis.com"
 _PROJECT = "cloudresourcemanager.googleapis.com/Project"
 _ORGANIZATION = "cloudresourcemanager.googleapis.com/Organization"
+_FOLDER = "cloudresourcemanager.googleapis.com/Folder"
 _ACCOUNT = "iam.googleapis.com/ServiceAccount"
 _NOBODY = Bound()
 
@@ -86,6 +87,9 @@ def _bound(estate: Estate, scope: str) -> Iterator[tuple[Json, Bound, Project | 
     if scope.startswith("organizations/"):
         owner = estate.organization(scope)
         yield {"name": f"{_CRM}/{owner.name}", "assetType": _ORGANIZATION, "organization": owner.name}, owner, owner
+        for folder in estate.folders.values():
+            if folder.organization is owner:
+                yield {"name": f"{_CRM}/{folder.name}", "assetType": _FOLDER, "organization": owner.name}, folder, owner
     for project in estate.projects_of(scope):
         place = _place(project)
         yield {"name": f"{_CRM}/{project.name}", "assetType": _PROJECT, **place}, project, project

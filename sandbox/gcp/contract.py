@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sandbox.gcp.refusal import Json
 
-DOCUMENTS = ("iam.v1", "cloudasset.v1", "policyanalyzer.v1", "apikeys.v2", "cloudresourcemanager.v3")
+DOCUMENTS = ("iam.v1", "cloudasset.v1", "policyanalyzer.v1", "apikeys.v2", "cloudresourcemanager.v3", "iamcredentials.v1")
 """The APIs that are checked."""
 _WHEEL = "google_api_python_client-*.whl"
 _FOLDER = "googleapiclient/discovery_cache/documents"

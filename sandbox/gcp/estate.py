@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import hashlib
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sandbox.gcp.callers import Tokens
 from sandbox.gcp.refusal import Json, not_found
 
 if TYPE_CHECKING:
@@ -49,12 +54,22 @@ class Bound:
                 return
         self.bindings.append({"role": role, "members": list(members), **({"condition": expression} if expression else {})})
 
-    def policy(self) -> Json:
-        """Write the policy; version 3 says that there are conditions."""
+    def policy(self, version: object = 3) -> Json:
+        """Write the policy; version 3 says that there are conditions. Another policy has another etag.
+
+        To who asks for an older version a conditional binding has another role's name and no condition (IAM page "Policy versions").
+        """
         if not self.bindings:
             return {"etag": "ACAB", "version": 1}
         conditional = any("condition" in binding for binding in self.bindings)
-        return {"bindings": self.bindings, "etag": "BwYAAAAAAAA=", "version": 3 if conditional else 1}
+        digest = hashlib.sha256(json.dumps(self.bindings).encode()).digest()
+        etag = base64.b64encode(b"\x07" + digest[:7]).decode()
+        shown = copy.deepcopy(self.bindings)
+        if str(version) != "3":
+            for binding in shown:
+                if binding.pop("condition", None) is not None:
+                    binding["role"] += "_withcond_sandbox"
+        return {"bindings": shown, "etag": etag, "version": 3 if conditional and str(version) == "3" else 1}
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +131,19 @@ class Pool:
     body: Json
     providers: dict[str, Json] = field(default_factory=dict)
     created: datetime = LONG_AGO
+
+
+@dataclass(slots=True, eq=False)
+class Folder(Bound):
+    """A folder of an organization; only its policy is of use here, and projects lie beside it."""
+
+    number: str
+    organization: Organization = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The resource name, `folders/N`."""
+        return f"folders/{self.number}"
 
 
 @dataclass(slots=True, eq=False)
@@ -304,7 +332,9 @@ class Estate:
 
     def __init__(self) -> None:
         self.organizations: dict[str, Organization] = {}
+        self.folders: dict[str, Folder] = {}
         self.projects: dict[str, Project] = {}
+        self.tokens = Tokens()
         self.observed_until: datetime | None = None
         """The end of what Activity Analyzer has seen; None for the day before yesterday."""
 
@@ -321,6 +351,13 @@ class Estate:
         found = self.organizations.get(name.split("/")[1] if "/" in name else name)
         if found is None:
             raise not_found(f"Unknown organization: {name}")
+        return found
+
+    def folder(self, name: str) -> Folder:
+        """Find `folders/N`. Raises Refused."""
+        found = self.folders.get(name.rpartition("/")[2])
+        if found is None:
+            raise not_found(f"Unknown folder: {name}")
         return found
 
     def projects_of(self, scope: str) -> tuple[Project, ...]:

@@ -54,6 +54,10 @@ class Faults:
     """Every how manieth call, seconds to wait or None, operation or `*`."""
     slow: list[tuple[float, str]] = field(default_factory=list)
     broken: list[_Broken] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+    """Operations that answer as if they had been carried out, and are not."""
+    meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What somebody else does just before an operation is carried out, once."""
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lock: Lock = field(default_factory=Lock)
 
@@ -76,6 +80,12 @@ class Faults:
         if any(whose in {scope[0], "*"} and _named(name, operation, asked) for whose, name in self.denied):
             resource = str(asked.get(operation.parameter or "parent") or asked.get("parent") or "")
             raise denied(operation.needs(asked), resource or scope[0])
+
+    def interfere(self, operation: Operation) -> None:
+        """Let somebody else go first, where that was asked for."""
+        act = self.meanwhile.pop(operation.method, None)
+        if act is not None:
+            act()
 
     def after(self, operation: Operation, asked: Json, answer: Json, *, by_grpc: bool) -> Json | bytes:
         """Break an answer, or give it back as it is; bytes are sent as they are."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.gcp.estate import NEVER, Account, Estate, Key, Pool, filled, stamp
 from sandbox.gcp.paging import page
+from sandbox.gcp.projects import wanted_version
 from sandbox.gcp.refusal import Json, Refused, denied, invalid, not_found
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def list_keys(estate: Estate, asked: Json) -> Json:
 
 def account_policy(estate: Estate, asked: Json) -> Json:
     """Answer projects.serviceAccounts.getIamPolicy."""
-    return _account(estate, asked["resource"], "iam.serviceAccounts.getIamPolicy").policy()
+    return _account(estate, asked["resource"], "iam.serviceAccounts.getIamPolicy").policy(wanted_version(asked))
 
 
 def list_roles(estate: Estate, asked: Json) -> Json:
@@ -148,7 +149,7 @@ def list_pools(estate: Estate, asked: Json) -> Json:
 def list_providers(estate: Estate, asked: Json) -> Json:
     """Answer projects.locations.workloadIdentityPools.providers.list."""
     pool = _pool(estate.project(asked["parent"]).pools, asked["parent"])
-    return page("workloadIdentityPoolProviders", list(pool.providers.values()), asked, default=50, most=100)
+    return page("workloadIdentityPoolProviders", _live(pool), asked, default=50, most=100)
 
 
 def list_workforce_pools(estate: Estate, asked: Json) -> Json:
@@ -162,7 +163,11 @@ def list_workforce_pools(estate: Estate, asked: Json) -> Json:
 def list_workforce_providers(estate: Estate, asked: Json) -> Json:
     """Answer locations.workforcePools.providers.list."""
     pools = {name: pool for each in estate.organizations.values() for name, pool in each.workforce_pools.items()}
-    return page("workforcePoolProviders", list(_pool(pools, asked["parent"]).providers.values()), asked, default=50, most=100)
+    return page("workforcePoolProviders", _live(_pool(pools, asked["parent"])), asked, default=50, most=100)
+
+
+def _live(pool: Pool) -> list[Json]:
+    return [body for body in pool.providers.values() if body.get("state") != "DELETED"]
 
 
 def _account(estate: Estate, name: str, permission: str) -> Account:

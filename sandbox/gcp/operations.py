@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sandbox.gcp import assets, iam, projects
+from sandbox.gcp import assets, changes, iam, projects
+from sandbox.gcp.estate import Estate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.gcp.estate import Estate
     from sandbox.gcp.refusal import Json
 
 IAM_ADMIN = "google.iam.admin.v1.IAM"
@@ -69,6 +69,13 @@ def _operation(
 
 _POOLS = "projects/*/locations/*/workloadIdentityPools"
 _ACCOUNTS = "projects/*/serviceAccounts"
+_KEYS = f"{_ACCOUNTS}/*/keys/*"
+_API_KEYS = "projects/*/locations/*/keys/*"
+_PROVIDERS = (
+    ("iam.projects.locations.workloadIdentityPools.providers", "iam.workloadIdentityPoolProviders", f"{_POOLS}/*/providers/*"),
+    ("iam.locations.workforcePools.providers", "iam.workforcePoolProviders", "locations/*/workforcePools/*/providers/*"),
+)
+"""Of either sort of pool: id and permission without the verb, and the path."""
 
 OPERATIONS: tuple[Operation, ...] = (
     _operation(
@@ -176,12 +183,72 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST v3/{resource=organizations/*}:getIamPolicy",
         projects.organization_policy,
     ),
+    _operation(
+        "cloudresourcemanager.folders.getIamPolicy",
+        "resourcemanager.folders.getIamPolicy",
+        "POST v3/{resource=folders/*}:getIamPolicy",
+        projects.folder_policy,
+    ),
+    *(
+        _operation(f"{method}.get", f"{permission}.get", f"GET v1/{{name={path}}}", changes.get_provider)
+        for method, permission, path in _PROVIDERS
+    ),
+    _operation("apikeys.projects.locations.keys.get", "apikeys.keys.get", f"GET v2/{{name={_API_KEYS}}}", changes.get_api_key),
+)
+
+WRITES: tuple[Operation, ...] = (
+    *(
+        _operation(f"iam.projects.serviceAccounts.{verb}", f"iam.serviceAccounts.{verb}", call, answer)
+        for verb, call, answer in (
+            ("disable", f"POST v1/{{name={_ACCOUNTS}/*}}:disable", changes.disable_account),
+            ("enable", f"POST v1/{{name={_ACCOUNTS}/*}}:enable", changes.enable_account),
+            ("delete", f"DELETE v1/{{name={_ACCOUNTS}/*}}", changes.delete_account),
+            ("setIamPolicy", f"POST v1/{{resource={_ACCOUNTS}/*}}:setIamPolicy", changes.account_policy),
+        )
+    ),
+    *(
+        _operation(f"iam.projects.serviceAccounts.keys.{verb}", f"iam.serviceAccountKeys.{verb}", call, answer)
+        for verb, call, answer in (
+            ("disable", f"POST v1/{{name={_KEYS}}}:disable", changes.disable_key),
+            ("enable", f"POST v1/{{name={_KEYS}}}:enable", changes.enable_key),
+            ("delete", f"DELETE v1/{{name={_KEYS}}}", changes.delete_key),
+        )
+    ),
+    *(
+        _operation(f"{method}.{verb}", f"{permission}.{'update' if verb == 'patch' else verb}", f"{http} v1/{{name={path}}}", answer)
+        for method, permission, path in _PROVIDERS
+        for verb, http, answer in (("patch", "PATCH", changes.patch_provider), ("delete", "DELETE", changes.delete_provider))
+    ),
+    _operation("apikeys.projects.locations.keys.delete", "apikeys.keys.delete", f"DELETE v2/{{name={_API_KEYS}}}", changes.delete_api_key),
+    _operation(
+        "apikeys.projects.locations.keys.undelete",
+        "apikeys.keys.undelete",
+        f"POST v2/{{name={_API_KEYS}}}:undelete",
+        changes.undelete_api_key,
+    ),
+    *(
+        _operation(
+            f"cloudresourcemanager.{kind}.setIamPolicy",
+            f"resourcemanager.{kind}.setIamPolicy",
+            f"POST v3/{{resource={kind}/*}}:setIamPolicy",
+            changes.container_policy(find),
+        )
+        for kind, find in (("projects", Estate.project), ("folders", Estate.folder), ("organizations", Estate.organization))
+    ),
+)
+"""What changes something."""
+GENERATE_TOKEN = _operation(
+    "iamcredentials.projects.serviceAccounts.generateAccessToken",
+    "iam.serviceAccounts.getAccessToken",
+    f"POST v1/{{name={_ACCOUNTS}/*}}:generateAccessToken",
+    changes.generate_token,
 )
 
 
 def routed(verb: str, path: str) -> tuple[Operation, Json] | None:
     """Find the operation of a REST call, and the parameter in its path; None if the sandbox has no such operation."""
-    for operation in OPERATIONS:
+    # Custom methods first: `keys/k1:undelete` would also do as the name of a key.
+    for operation in sorted((*OPERATIONS, *WRITES, GENERATE_TOKEN), key=lambda each: ":" not in each.path.pattern.rpartition(")")[2]):
         match = operation.path.fullmatch(path)
         if match is not None and operation.verb == verb:
             return operation, dict(match.groupdict())

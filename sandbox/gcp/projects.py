@@ -44,19 +44,31 @@ def search_projects(estate: Estate, asked: Json) -> Json:
     return page("projects", [project_body(each) for each in estate.projects.values()], asked, default=100, most=300)
 
 
+def wanted_version(asked: Json) -> object:
+    """Give the version of a policy that was asked for, in the body or in the query."""
+    options = asked.get("options") or {}
+    return asked.get("options.requestedPolicyVersion") or options.get("requestedPolicyVersion") or 1
+
+
 def project_policy(estate: Estate, asked: Json) -> Json:
     """Answer projects.getIamPolicy."""
-    return estate.project(asked["resource"]).policy()
+    return estate.project(asked["resource"]).policy(wanted_version(asked))
 
 
 def organization_policy(estate: Estate, asked: Json) -> Json:
     """Answer organizations.getIamPolicy."""
-    return estate.organization(asked["resource"]).policy()
+    return estate.organization(asked["resource"]).policy(wanted_version(asked))
+
+
+def folder_policy(estate: Estate, asked: Json) -> Json:
+    """Answer folders.getIamPolicy."""
+    return estate.folder(asked["resource"]).policy(wanted_version(asked))
 
 
 def list_api_keys(estate: Estate, asked: Json) -> Json:
-    """Answer projects.locations.keys.list: never with the key's string."""
-    return page("keys", list(estate.project(asked["parent"]).api_keys.values()), asked, default=50, most=300)
+    """Answer projects.locations.keys.list: never with the key's string, and without those that are deleted."""
+    live = [body for body in estate.project(asked["parent"]).api_keys.values() if "deleteTime" not in body]
+    return page("keys", live, asked, default=50, most=300)
 
 
 def activities(estate: Estate, asked: Json) -> Json:

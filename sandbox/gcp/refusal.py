@@ -12,9 +12,11 @@ Json = dict[str, Any]
 HTTP: Mapping[str, int] = {
     "OK": 200,
     "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
     "UNAUTHENTICATED": 401,
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
+    "ABORTED": 409,
     "RESOURCE_EXHAUSTED": 429,
     "INTERNAL": 500,
     "UNIMPLEMENTED": 501,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import secrets
 import ssl
@@ -13,15 +14,17 @@ from threading import Event
 from typing import TYPE_CHECKING, Self
 
 from sandbox import certificates
-from sandbox.gcp.estate import LONG_AGO, Estate, Organization, Project
+from sandbox.gcp import callers
+from sandbox.gcp.estate import LONG_AGO, Account, Estate, Folder, Key, Organization, Project
 from sandbox.gcp.faults import Break, Faults, without_made_up_token
-from sandbox.gcp.operations import Operation, called, routed
-from sandbox.gcp.refusal import HTTP, Json, Refused, invalid, unauthenticated
+from sandbox.gcp.operations import WRITES, Operation, called, routed
+from sandbox.gcp.refusal import HTTP, Json, Refused, denied, invalid, unauthenticated
+from sandbox.gcp.snapshot import snapshot
 from sandbox.gcp.wire_grpc import GrpcServer
 from sandbox.gcp.wire_rest import RestServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -46,7 +49,8 @@ class SandboxGcp:
     """A Google Cloud on 127.0.0.1: IAM admin and Cloud Asset by gRPC, those and the smaller APIs by REST, for a `with` block.
 
     Without more it takes any caller (`anonymous`), since the client libraries send no token over plaintext gRPC. With
-    `anonymous=False` every call must bear `token`. It knows no caller's own rights: `deny` says what is refused.
+    `anonymous=False` every call must bear `token`, which may do everything, or one that an account got with its key file
+    (`key_file`) or by impersonation, which may do what `caller` says. `deny` says what is refused to all.
 
     Only REST tells a key's `disableReason` and `extendedStatus`: the client library's messages (2.27) do not have them.
     """
@@ -119,6 +123,24 @@ class SandboxGcp:
             self.estate.projects[project_id] = Project(project_id, number, organization, created, labels or {}, display_name)
         return self.estate.projects[project_id]
 
+    def folder(self, number: str, organization: Organization) -> Folder:
+        """Give a folder; it comes into being by being asked for."""
+        return self.estate.folders.setdefault(number, Folder(number, organization))
+
+    def caller(self, account: Account, *permissions: str) -> Account:
+        """Say what an account may do when it calls; without this it may do nothing."""
+        self.estate.tokens.may[str(account.unique_id)] = frozenset(permissions)
+        return account
+
+    def key_file(self, key: Key) -> str:
+        """Make the file of a key, with which its account gets tokens here."""
+        return callers.key_file(self.estate, key, self.rest)
+
+    def snapshot(self) -> Json:
+        """Give everything that revoking could touch, as plain JSON that stays the same while nothing is changed."""
+        copied: Json = json.loads(json.dumps(snapshot(self.estate)))
+        return copied
+
     def clear(self) -> None:
         """Forget what was asked so far."""
         self.calls.clear()
@@ -152,6 +174,14 @@ class SandboxGcp:
         """Break answers (see `Break`) of an operation, so many times or until `heal`."""
         self._faults.break_answer(kind, operation, times)
 
+    def ignore(self, operation: str) -> None:
+        """Answer an operation (discovery id) that changes something as if it had been carried out, and do nothing."""
+        self._faults.ignored.add(operation)
+
+    def meanwhile(self, operation: str, act: Callable[[], None]) -> None:
+        """Let somebody else act just before an operation (discovery id) is carried out the next time."""
+        self._faults.meanwhile[operation] = act
+
     def heal(self) -> None:
         """End every fault."""
         self._faults = Faults()
@@ -172,6 +202,8 @@ class SandboxGcp:
         self, verb: str, path: str, query: Sequence[tuple[str, str]], body: Json | bytes | None, bearer: str
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Answer a REST call: HTTP status, headers and body."""
+        if verb == "POST" and path in {"token", "tokeninfo"}:
+            return self._oauth(path, body, bearer)
         name, found = f"{verb} /{path}", routed(verb, path)
         asked = _asked(query, body, found[1] if found else {})
         headers = {"Content-Type": "application/json; charset=UTF-8"}
@@ -190,20 +222,41 @@ class SandboxGcp:
     def _answer(  # noqa: PLR0913 -- a call has these parts on either wire
         self, name: str, operation: Operation | None, asked: Json, bearer: str, problems: tuple[str, ...], *, by_grpc: bool
     ) -> Json | bytes:
-        if not self._anonymous and not secrets.compare_digest(bearer.encode(), f"Bearer {self.token}".encode()):
-            raise unauthenticated()
+        account = None if self._anonymous else self._caller(bearer)
         if problems:
             self.broken_requests.append((name, problems))
             raise invalid("The request breaks Google's discovery document: " + "; ".join(problems))
         if operation is None:
             raise Refused("UNIMPLEMENTED", f"The sandbox does not answer {name}.")
+        if account is not None and operation.needs(asked) not in self.estate.tokens.may.get(str(account.unique_id), ()):
+            raise denied(operation.needs(asked), str(asked.get(operation.parameter or "parent") or ""))
         self._faults.before(operation, asked, self._scope(operation, asked), self._stopping)
-        answer = operation.answer(self.estate, without_made_up_token(asked))
+        self._faults.interfere(operation)
+        ignored = operation.method in self._faults.ignored and operation in WRITES
+        answer = operation.answer(copy.deepcopy(self.estate) if ignored else self.estate, without_made_up_token(asked))
         broken = self._contract.check_response(operation.method, answer) if self._contract else ()
         if broken:
             self.broken_answers.append((name, broken))
             raise Refused("INTERNAL", "The sandbox's answer breaks Google's discovery document: " + "; ".join(broken))
         return self._faults.after(operation, asked, answer, by_grpc=by_grpc)
+
+    def _caller(self, bearer: str) -> Account | None:
+        """Give whose token a call bears; None for the one that may do everything. Raises Refused."""
+        token = bearer.removeprefix("Bearer ")
+        if secrets.compare_digest(token.encode(), self.token.encode()):
+            return None
+        account = self.estate.tokens.held.get(token)
+        if account is None or account.disabled or account.project.accounts.get(account.email) is not account:
+            raise unauthenticated()
+        return account
+
+    def _oauth(self, path: str, body: Json | bytes | None, bearer: str) -> tuple[int, Mapping[str, str], bytes]:
+        """Answer what is OAuth's and in no discovery document; tokens are never recorded."""
+        if path == "token":
+            status, answer = callers.token(self.estate, body if isinstance(body, bytes) else b"")
+        else:
+            status, answer = callers.token_info(self.estate.tokens.held.get(bearer.removeprefix("Bearer ")))
+        return status, {"Content-Type": "application/json; charset=UTF-8"}, json.dumps(answer).encode()
 
     def _scope(self, operation: Operation, asked: Json) -> tuple[str, str]:
         """Give id and number of the project that is asked about, `organizations/N` twice, or two empty texts; raises Refused."""

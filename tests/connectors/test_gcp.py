@@ -11,7 +11,7 @@ from connectors import files, gcp
 from connectors.files.gcloud import ROTATED_BY_GOOGLE
 from connectors.gcp import api_keys, keys
 from connectors.gcp.door import Door
-from connectors.gcp.permissions import CALLS, ORGANIZATION_ROLE, PROJECT_ROLE
+from connectors.gcp.permissions import CALLS, LOOKS, ORGANIZATION_ROLE, PROJECT_ROLE
 from countersign.errors import ScopeDeniedError
 from countersign.identity import CREDENTIAL_KINDS, Coverage, Credential, Grant, Identity, Observation, Record, Trust
 from countersign.programme import FilesSource, GcpSource
@@ -481,7 +481,7 @@ def test_each_call_that_is_made_is_declared_and_each_declared_one_is_made(cloud:
     assert set(declared) == {call.method for call in cloud.calls}
     kinds = {str(call.parameters["parent"]).rpartition("/")[2] for call in cloud.calls if call.method.startswith("policyanalyzer")}
     assert {"serviceAccountLastAuthentication", "serviceAccountKeyLastAuthentication"} == kinds
-    assert tuple(sorted({call.permission for call in CALLS})) == gcp.PERMISSIONS
+    assert tuple(sorted({call.permission for call in (*CALLS, *LOOKS)})) == gcp.PERMISSIONS
 
 
 @pytest.mark.parametrize(
@@ -516,10 +516,18 @@ def test_custom_roles_are_written_for_gcloud() -> None:
     assert {"read.yaml", "read-project.yaml", "revoke.yaml", "revoke-project.yaml"} == set(roles)
     assert all({"title", "description", "stage", "includedPermissions"} == set(role) for role in roles.values())
     assert (list(gcp.PERMISSIONS), list(gcp.REVOKE_PERMISSIONS)) == (held["read.yaml"], held["revoke.yaml"])
-    assert ["iam.workforcePoolProviders.list", "iam.workforcePools.list"] == sorted(set(held["read.yaml"]) - set(held["read-project.yaml"]))
+    assert sorted(set(held["read.yaml"]) - set(held["read-project.yaml"])) == [
+        "iam.workforcePoolProviders.get",
+        "iam.workforcePoolProviders.list",
+        "iam.workforcePools.list",
+        "resourcemanager.folders.getIamPolicy",
+        "resourcemanager.organizations.getIamPolicy",
+    ]
     assert not [one for one in held["revoke-project.yaml"] if "workforce" in one or "organizations" in one or "folders" in one]
     assert not [
-        one for one in gcp.PERMISSIONS if not one.endswith((".get", ".list", ".query", ".listResource")) and ".searchAll" not in one
+        one
+        for one in gcp.PERMISSIONS
+        if not one.endswith((".get", ".list", ".query", ".listResource", ".getIamPolicy")) and ".searchAll" not in one
     ]
 
 

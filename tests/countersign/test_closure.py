@@ -128,7 +128,7 @@ def test_a_later_use_changes_no_holding(found: Any) -> None:
 _PARTIES = {"acme": ACME, "bright": BRIGHT, "": STRANGER}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
@@ -136,7 +136,8 @@ _PARTIES = {"acme": ACME, "bright": BRIGHT, "": STRANGER}
             st.sets(st.sampled_from(sorted(_PARTIES))),
             st.sampled_from(["", "acme", "bright", "own"]),
         ),
-        max_size=5,
+        min_size=8,
+        max_size=16,
     )
 )
 def test_nothing_of_another_goes_whole(tmp_path_factory: pytest.TempPathFactory, estate: list[tuple[str, set[str], str]]) -> None:

@@ -402,7 +402,7 @@ def test_answers_break_on_demand(gcp: SandboxGcp) -> None:
 def test_what_it_does_not_know_is_unimplemented(gcp: SandboxGcp) -> None:
     with clients(gcp.endpoint) as (iam, _), pytest.raises(exceptions.MethodNotImplemented):
         iam.set_iam_policy(request=SetIamPolicyRequest(resource="projects/p1/serviceAccounts/a"))
-    assert 501 == requests.post(f"{gcp.rest}/v1/projects/p1/serviceAccounts/a:disable", json={}, timeout=10).status_code
+    assert 501 == requests.post(f"{gcp.rest}/v1/projects/p1/serviceAccounts/a:signBlob", json={}, timeout=10).status_code
 
 
 def test_a_request_that_breaks_the_contract_is_refused_and_recorded(gcp: SandboxGcp) -> None:
