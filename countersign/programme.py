@@ -25,13 +25,14 @@ _S3 = "s3://"
 _SECRET_KEY = re.compile(
     r"(?:.*[_-])?(?:secret|password|passwd|pwd|token|credentials?|(?:secret|api|private|access)[_-]?(?:id|key)(?:[_-]id)?)", re.IGNORECASE
 )
-_LATER_DESKS = ("jira", "servicenow", "github", "gitlab", "request_tracker")
+_LATER_DESKS = ("jira", "servicenow", "github", "gitlab")
 _ENVIRONMENT = {
     "aws": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the workload's own identity",
     "azure": "AZURE_CLIENT_ID with AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH, a managed identity, or a workload identity",
     "gcp": "GOOGLE_APPLICATION_CREDENTIALS, or the workload's own identity",
     "vault": "VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID",
     "state": "PGPASSWORD or a file named by PGPASSFILE",
+    "desk": "`token_from`, which names an environment variable or a file",
 }
 
 
@@ -96,6 +97,24 @@ Bucket = Annotated[
             r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?",
             "is not a bucket",
             "write s3://bucket/prefix, with lower-case letters, digits, dots and dashes in the bucket's name",
+        )
+    ),
+]
+QueueName = Annotated[
+    str,
+    AfterValidator(
+        # It is written into RT's query language between quotes.
+        shape(r"(?=.*[^0-9])[^'\"\\\\/\x00-\x1f\x7f]{1,200}", "is not the name of a queue", "write its name as RT shows it, not its number")
+    ),
+]
+StatusName = Annotated[str, AfterValidator(shape(r"[^\W_][\w .-]{0,63}", "is not a status", "write it as the queue's life cycle does"))]
+TokenFrom = Annotated[
+    str,
+    AfterValidator(
+        shape(
+            r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*",
+            "does not say where the token is",
+            "write env:NAME or file:PATH, and never the token itself (replace it, if it stood here and the file was ever shared)",
         )
     ),
 ]
@@ -221,9 +240,34 @@ Source = AwsSource | AzureSource | GcpSource | VaultSource | FilesSource
 
 
 class Desk(Entry):
-    """Where tickets go."""
+    """Tickets in the state database."""
 
     kind: Literal["local"] = "local"
+
+
+class RequestTracker(Entry):
+    """A queue of a Request Tracker 5 that the customer runs."""
+
+    kind: Literal["request_tracker"] = "request_tracker"
+    name: SourceName = "rt"
+    """What `accounts` of the people in register/customer.yaml call it."""
+    url: Address
+    """Where people open it, without `/REST/2.0`."""
+    queue: QueueName
+    token_from: TokenFrom
+    """Where the service account's authentication token is: `env:` and a variable, or `file:` and an absolute path."""
+    ca: str | None = None
+    """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
+    opens: StatusName = "open"
+    """Status that a ticket is given to be worked on again."""
+    closes: StatusName = "resolved"
+    """Status that a ticket is given when its findings are gone."""
+    inactive: Annotated[tuple[StatusName, ...], BeforeValidator(at_least_one)] = ("resolved", "rejected", "deleted")
+    """Statuses of the queue's life cycle that count as closed in a ticket's history."""
+    approves: StatusName = "resolved"
+    """Status that an accountable owner gives an approval ticket to approve the plan."""
+    declines: StatusName = "rejected"
+    """The same, to decline it."""
 
 
 class Limits(Entry):
@@ -278,7 +322,7 @@ class Programme:
     """SQLAlchemy URL."""
     evidence: EvidenceConfig
     sources: tuple[Source, ...]
-    desk: Desk
+    desk: Desk | RequestTracker
     limits: Limits
     register: Register
     digest: str
@@ -349,7 +393,7 @@ class _Settings(Entry):
     state: str
     evidence: EvidenceConfig
     sources: tuple[Source, ...] = ()
-    desk: Desk = Field(default_factory=Desk)
+    desk: Desk | RequestTracker = Field(default_factory=Desk)
     limits: Limits = Field(default_factory=Limits)
     vendors: str | None = None
     """Path of a list of vendors' AWS accounts; read by `_vendors`."""
@@ -359,21 +403,53 @@ def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Sett
     secrets = tuple(_secrets(written, written.data, ()))
     found: list[Problem] = []
     sources = tuple(_sources(written, folder, found))
-    data = {key: value for key, value in written.data.items() if key != "sources"}
-    evidence, desk = data.get("evidence"), data.get("desk")
+    desk = _desk(written, folder, found)
+    data = {key: value for key, value in written.data.items() if key not in {"sources", "desk"}}
+    evidence = data.get("evidence")
     if isinstance(data.get("state"), str):
         data["state"] = _state(written, folder, found)
     if isinstance(evidence, Mapping):
         data["evidence"] = _evidence(evidence, folder)
         found.extend(_evidence_problems(written, evidence))
-    if isinstance(desk, Mapping) and desk.get("kind") in _LATER_DESKS:
-        found.append(written.problem(("desk", "kind"), "is not in this version", "use `kind: local`"))
-        del data["desk"]
     settings = written.build(_Settings, found, data=data)
     said = {problem.field for problem in secrets}
     found = [*secrets, *(problem for problem in found if problem.field not in said)]
     problems.extend(sorted(found, key=lambda problem: problem.where.line or 0))
-    return settings if settings is None or found else settings.model_copy(update={"sources": sources})
+    return settings if settings is None or found else settings.model_copy(update={"sources": sources, "desk": desk})
+
+
+def _desk(written: Document, folder: Path, problems: list[Problem]) -> Desk | RequestTracker | None:
+    """Read where tickets go; nothing is said of it: the local desk. None when problems were added."""
+    given = written.data.get("desk")
+    if given is None:
+        return Desk()
+    if not isinstance(given, Mapping):
+        problems.append(written.problem(("desk",), "is not a desk", "write `desk: {kind: local}`"))
+        return None
+    if given.get("kind") in _LATER_DESKS:
+        problems.append(written.problem(("desk", "kind"), "is not in this version", "use `kind: local` or `kind: request_tracker`"))
+        return None
+    if given.get("kind") != "request_tracker":
+        return written.build(Desk, problems, data=given, at=("desk",))
+    data, token = dict(given), given.get("token_from")
+    if isinstance(given.get("ca"), str):
+        data["ca"] = str(folder / str(given["ca"]))
+    if isinstance(token, str) and token.startswith("file:") and len(token) > len("file:"):
+        data["token_from"] = f"file:{folder / token.removeprefix('file:')}"
+    desk = written.build(RequestTracker, problems, data=data, at=("desk",))
+    problems.extend(() if desk is None else _desk_problems(written, desk))
+    return desk
+
+
+def _desk_problems(written: Document, desk: RequestTracker) -> Iterator[Problem]:
+    """Find what one field alone cannot show."""
+    if desk.closes not in desk.inactive:
+        yield written.problem(("desk", "closes"), "is not one of the `inactive` statuses", "name it under `inactive` too")
+    if desk.approves == desk.declines:
+        yield written.problem(("desk", "declines"), "is the status that approves too", "give approving and declining a status each")
+    parts = urlsplit(desk.url)
+    if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        yield written.problem(("desk", "url"), "would send the token in the clear", "write https://")
 
 
 def _vendors(written: Document, folder: Path, problems: list[Problem]) -> Vendors | None:

@@ -126,6 +126,16 @@ class SandboxVault:
         made = self.client().auth.token.create(policies=[name], no_default_policy=True, display_name=name)
         return str(made["auth"]["client_token"])
 
+    def identities(self, read: str, revoke: str) -> dict[str, str]:
+        """Return the environment of a process that reads with one token and revokes with another, each with its one policy only.
+
+        `read` and `revoke` are the texts of `connectors.vault.policy_hcl()` and `revoke_hcl()`.
+        """
+        return {
+            "VAULT_TOKEN": self.reader_token(read),
+            "COUNTERSIGN_REVOKE_VAULT_TOKEN": self.reader_token(revoke, name="countersign-revoker"),
+        }
+
     def namespace(self, name: str) -> None:
         """Create a namespace under the root."""
         self.client().adapter.post(f"/v1/sys/namespaces/{name}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from connectors.aws.canary import planter
 from connectors.aws.door import account_of, caller, enter, role_arn
 from connectors.aws.organization import scopes_of
-from connectors.aws.permissions import LOOK_PERMISSIONS, PERMISSIONS, REVOKE_PERMISSIONS, permission_files
+from connectors.aws.permissions import DRILL_PERMISSIONS, LOOK_PERMISSIONS, PERMISSIONS, REVOKE_PERMISSIONS, permission_files
 from connectors.aws.probing import probes
 from connectors.aws.reading import AUTHORIZATION, CORE, REPORT, AccountReading
 from connectors.aws.revoking import hand
@@ -25,6 +26,7 @@ PROVIDER = "aws"
 __all__ = [
     "AUTHORIZATION",
     "CORE",
+    "DRILL_PERMISSIONS",
     "LOOK_PERMISSIONS",
     "PERMISSIONS",
     "PROVIDER",
@@ -32,6 +34,7 @@ __all__ = [
     "REVOKE_PERMISSIONS",
     "hand",
     "permission_files",
+    "planter",
     "probe",
     "read",
     "scopes",

@@ -96,6 +96,31 @@ REVOKE_PERMISSIONS: tuple[str, ...] = (
     "secretsmanager:PutResourcePolicy",
 )
 """What the revoking identity writes; a test holds it against the calls of every action."""
+_DRILL_LISTS = ("iam:ListRoles", "iam:ListUsers")
+DRILL_PERMISSIONS: tuple[str, ...] = (
+    "iam:CreateAccessKey",
+    "iam:CreateRole",
+    "iam:CreateUser",
+    "iam:DeleteAccessKey",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:DeleteUser",
+    "iam:DeleteUserPolicy",
+    "iam:DetachRolePolicy",
+    "iam:DetachUserPolicy",
+    "iam:ListAccessKeys",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListAttachedUserPolicies",
+    "iam:ListRolePolicies",
+    "iam:ListRoles",
+    "iam:ListUserPolicies",
+    "iam:ListUsers",
+    "iam:PutRolePolicy",
+    "iam:TagRole",
+    "iam:TagUser",
+)
+"""What the identity that drills needs, in an account that is set aside: beyond two listings only on users and roles of a drill's name."""
+_DRILLED = [f"arn:aws:iam::*:{kind}/countersign-drill-*" for kind in ("role", "user")]
 _ATTACHING = ("iam:AttachRolePolicy", "iam:AttachUserPolicy")
 """Whoever may attach any policy may become anything, so that the revoking identity may attach the one that denies."""
 VALUES = ("secretsmanager:BatchGetSecretValue", "secretsmanager:GetSecretValue")
@@ -103,7 +128,7 @@ VALUES = ("secretsmanager:BatchGetSecretValue", "secretsmanager:GetSecretValue")
 
 
 def permission_files() -> Mapping[str, str]:
-    """Give the policies of the two roles and the trust policy that both take, by file name.
+    """Give the policies of the two roles, the trust policy that both take, and the policy of who drills, by file name.
 
     `<account>` and `<external id>` in trust.json are the customer's to fill in. The caller's own permission to assume the role
     and the reads of the organisation are in read-management.json.
@@ -116,6 +141,10 @@ def permission_files() -> Mapping[str, str]:
         "Condition": {"StringEquals": {"sts:ExternalId": "<external id>"}},
     }
     return {
+        "drill.json": _policy(
+            _allow("ListCanaries", _DRILL_LISTS),
+            _allow("MakeAndRemoveCanaries", (one for one in DRILL_PERMISSIONS if one not in _DRILL_LISTS), _DRILLED),
+        ),
         "read.json": _policy(_allow("Read", _ACCOUNT), {"Sid": "NeverValues", "Effect": "Deny", "Action": list(VALUES), "Resource": "*"}),
         "look.json": _policy(_allow("LookAtWhatIsRevoked", LOOK_PERMISSIONS)),
         "read-management.json": _policy(_allow("ReadOrganization", _MANAGEMENT), assume),
@@ -128,7 +157,7 @@ def permission_files() -> Mapping[str, str]:
     }
 
 
-def _allow(sid: str, actions: Iterable[str], resource: str = "*") -> Mapping[str, object]:
+def _allow(sid: str, actions: Iterable[str], resource: str | list[str] = "*") -> Mapping[str, object]:
     return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": resource}
 
 

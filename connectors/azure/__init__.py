@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from connectors.azure import credentials, directory, people, records, resources, roles
-from connectors.azure.door import Refusal, opened
+from connectors.azure.door import Refusal
 from connectors.azure.estate import Estate
-from connectors.azure.login import chain, claims
 from connectors.azure.permissions import READ_AZURE, READ_GRAPH, REVOKE_AZURE, REVOKE_GRAPH, lacking, permission_files
 from connectors.azure.provenance import CALLS
-from connectors.azure.visit import PROVIDER, Visit
+from connectors.azure.revoking import hand
+from connectors.azure.visit import PROVIDER, Visit, check_tenant, entered
 from countersign.errors import ReadError, ScopeDeniedError
 from countersign.fields import guid, rows
 from countersign.identity import Coverage, Grant, Observation, Record
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from countersign.programme import AzureSource, Source
     from countersign.reading import ReadRequest
 
-__all__ = ["PERMISSIONS", "PROVIDER", "REVOKE_PERMISSIONS", "permission_files", "probe", "read", "scopes"]
+__all__ = ["PERMISSIONS", "PROVIDER", "REVOKE_PERMISSIONS", "hand", "permission_files", "probe", "read", "scopes"]
 
 PERMISSIONS = tuple(sorted((*READ_GRAPH, *READ_AZURE)))
 REVOKE_PERMISSIONS = tuple(sorted((*REVOKE_GRAPH, *REVOKE_AZURE)))
 
-_ORGANIZATION_PATH = "/v1.0/organization?$select=id,displayName"
 _GUEST = "/v1.0/users?$filter=userType%20eq%20'Guest'&$top=1&$select=id"
 _LISTINGS = (
     (directory.PRINCIPALS, "/v1.0/servicePrincipals?$select=id&$top=1"),
@@ -89,14 +88,14 @@ def _answered(record: Record) -> bool:
 
 def _read(request: ReadRequest, credential: TokenCredential | None, sleep: Callable[[float], None]) -> Iterator[Record]:
     source = _azure(request.source)
-    visit = _enter(source, credential, sleep, request.now)
+    visit = entered(source, credential, sleep, request.now)
     yield from traced(_everything(source, visit), CALLS, request.scope, visit.now())
 
 
 def _everything(source: AzureSource, visit: Visit) -> Iterator[Record]:
     whoami = visit.operation(directory.ORGANIZATION)
     try:
-        _check_tenant(source, visit)
+        check_tenant(source, visit)
         whoami.answered()
     except Refusal as refusal:
         whoami.fail(refusal)
@@ -145,36 +144,11 @@ def _records(visit: Visit, estate: Estate) -> Iterator[Record]:
         )
 
 
-def _enter(source: AzureSource, credential: TokenCredential | None, sleep: Callable[[float], None], now: Callable[[], datetime]) -> Visit:
-    """Get a first token and open the way. Raises ScopeDeniedError, ReadError."""
-    credential = chain(source) if credential is None else credential
-    said = claims(credential, source.graph.rstrip("/"))
-    _refuse_other_tenant(source, guid(said, "tid"))
-    door = opened(source, credential, sleep)
-    app = guid(said, "appid") or guid(said, "azp")
-    caller = f"application {app}" if app else "not known: the token does not say"
-    return Visit(door=door, source=source.name, tenant=source.tenant, now=now, caller=caller, own_principal=guid(said, "oid"))
-
-
-def _check_tenant(source: AzureSource, visit: Visit) -> None:
-    """Ask Graph whose directory it answers from. Raises ScopeDeniedError for another tenant's, Refusal, ReadError."""
-    for page in visit.door.graph.pages(_ORGANIZATION_PATH):
-        for row in page:
-            _refuse_other_tenant(source, guid(row, "id"))
-
-
-def _refuse_other_tenant(source: AzureSource, found: str | None) -> None:
-    if found is not None and found != source.tenant:
-        raise ScopeDeniedError(
-            source.tenant, f"the credentials belong to tenant {found}, and source {source.name} is tenant {source.tenant}; nothing was read"
-        )
-
-
 def probe(source: Source, *, credential: TokenCredential | None = None, sleep: Callable[[float], None] = time.sleep) -> Iterator[Probe]:
     """Yield whether each read would work, with the smallest possible call, and what is not configured; changes nothing."""
     azure = _azure(source)
     try:
-        visit = _enter(azure, credential, sleep, lambda: datetime.now(UTC))
+        visit = entered(azure, credential, sleep, lambda: datetime.now(UTC))
     except ReadError as error:
         yield Probe(azure.tenant, error.operation, ok=False, detail=error.message)
         return
@@ -189,7 +163,7 @@ def probe(source: Source, *, credential: TokenCredential | None = None, sleep: C
 def _probe_graph(source: AzureSource, visit: Visit) -> Iterator[Probe]:
     graph = visit.door.graph
     try:
-        _check_tenant(source, visit)
+        check_tenant(source, visit)
         yield Probe(source.tenant, directory.ORGANIZATION, ok=True, detail="")
     except Refusal as refusal:
         yield _refused(visit, directory.ORGANIZATION, refusal)

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from connectors.azure.estate import Estate, Seen
     from connectors.azure.visit import Operation, Visit
     from countersign.fields import Row
-    from countersign.identity import Trust
+    from countersign.identity import PartyKind, Trust
 
+DIVERTED = "https://{}.countersign-revoked.invalid"
+"""Issuer of a federated credential that was switched off, with its id: a host that can never be (RFC 6761, 6.4)."""
+_DIVERTED = re.compile(r"https://[0-9a-f-]{36}\.countersign-revoked\.invalid/?", re.IGNORECASE)
 NO_USE_OF_FEDERATED = "Graph does not say when a federated credential was last used"
 NO_START_OF_FEDERATED = "Graph does not say when a federated credential was created"
 _ENTRA_ISSUER = re.compile(
@@ -74,17 +77,28 @@ def federated(visit: Visit, estate: Estate, credential_id: str, seen: Seen) -> I
         provider=PROVIDER,
         scope=visit.tenant,
         kind="federated-credential",
-        enabled=True,
+        enabled=not is_diverted(seen.row),
         observed_at=seen.at,
         unknown={"created_at": NO_START_OF_FEDERATED, "last_used_at": NO_USE_OF_FEDERATED},
     )
-    issuer, subject = text(seen.row, "issuer"), text(seen.row, "subject")
-    if issuer is None:
-        return
+    party = party_of(visit.tenant, seen.row)
+    if party is not None:
+        yield records.trust(visit, identity, *party)
+
+
+def is_diverted(row: Row) -> bool:
+    """Whether a federated credential was switched off: its issuer is a host that can never be."""
+    return _DIVERTED.fullmatch(text(row, "issuer") or "") is not None
+
+
+def party_of(own_tenant: str, row: Row) -> tuple[PartyKind, str, str | None] | None:
+    """Return the outside party that a federated credential lets in, and what narrows it; None where it lets nobody in from outside."""
+    issuer, subject = text(row, "issuer"), text(row, "subject")
+    if issuer is None or is_diverted(row):
+        return None
     entra = _ENTRA_ISSUER.fullmatch(issuer)
     tenant = (entra[1] or entra[2]).lower() if entra else None
     if tenant is None:
-        yield records.trust(visit, identity, "oidc-issuer", issuer, subject)
-    elif tenant != visit.tenant:
-        # Another tenant's managed identity or application: the party is the tenant, by whichever name its issuer goes.
-        yield records.trust(visit, identity, "entra-tenant", tenant, subject)
+        return "oidc-issuer", issuer, subject
+    # Another tenant's managed identity or application: the party is the tenant, by whichever name its issuer goes.
+    return None if tenant == own_tenant else ("entra-tenant", tenant, subject)

@@ -40,6 +40,8 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504, _NO_ANSWER})
 DENIED = frozenset({401, 403})
 GONE = 404
 _OK, _NO_SENSE = 200, 502
+_TOO_MANY = 429
+_MADE = frozenset({200, 201, 202, 204})
 _BACKOFF_S, _BACKOFF_MAX_S = 1.0, 60.0
 _CONNECTS = 3
 """How often a connection is tried in a row; a host that is not there will not be there in a minute either."""
@@ -117,7 +119,7 @@ class _Reply:
 
 
 class Api:
-    """One service with its own audience; every call is a read. `sleep` waits between tries."""
+    """One service with its own audience; every call but `change` is a read. `sleep` waits between tries."""
 
     def __init__(self, address: str, pipeline: Pipeline[Any, Any], quota: Budget, sleep: Callable[[float], None]) -> None:
         self.address = address.rstrip("/")
@@ -146,6 +148,21 @@ class Api:
     def post(self, path: str, body: Row, cost: float = 1) -> Row:
         """POST a query; returns the object it answers. Raises Refusal, ReadError."""
         return _object(self._ask("POST", self._url(path), cost, {}, body))
+
+    def change(self, method: str, path: str, body: Row | None = None) -> None:
+        """Send a change once, and again only where the service was too busy to look at it (429).
+
+        Raises Refusal, also where the answer was lost, so that the change may have been made or not; ReadError.
+        """
+        for attempt in range(TRIES):
+            self._quota.take(1)
+            reply = self._send(method, self._url(path), {}, body)
+            if reply.status in _MADE:
+                return
+            refusal = _refusal(reply.status, reply.headers, _parsed(reply.content))
+            if refusal.status != _TOO_MANY or not _again(refusal) or attempt == TRIES - 1:
+                raise refusal
+            self._sleep(wait(refusal.retry_after, attempt))
 
     def pages(self, path: str, *, quota: Budget | None = None, **headers: str) -> Iterator[tuple[Row, ...]]:
         """GET a collection page by page, at least one page. Raises Refusal, ReadError.

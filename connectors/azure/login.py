@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from countersign.errors import ReadError, ScopeDeniedError
+from countersign.revocation import ENVIRONMENT, RevocationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 TOKEN = "token"  # noqa: S105 -- the name of an operation
 _JWT_PARTS = 3
+_PROOF = (
+    f"name its secret in {ENVIRONMENT}AZURE_CLIENT_SECRET, its certificate in {ENVIRONMENT}AZURE_CLIENT_CERTIFICATE_PATH, "
+    f"or its token's file in {ENVIRONMENT}AZURE_FEDERATED_TOKEN_FILE"
+)
 
 
 def chain(source: AzureSource) -> TokenCredential:
@@ -27,22 +32,58 @@ def chain(source: AzureSource) -> TokenCredential:
     Raises ReadError when the authority is not reached over https.
     """
     # Slow to import, and needed for this provider only.
-    from azure.identity import AzureAuthorityHosts, DefaultAzureCredential
+    from azure.identity import DefaultAzureCredential
 
-    host = urlsplit(source.authority).hostname or ""
-    microsofts = {AzureAuthorityHosts.AZURE_PUBLIC_CLOUD, AzureAuthorityHosts.AZURE_GOVERNMENT, AzureAuthorityHosts.AZURE_CHINA}
-    options: dict[str, Any] = {"connection_verify": source.ca} if source.ca else {}
     try:
         credential = DefaultAzureCredential(
-            authority=source.authority,
-            additionally_allowed_tenants=[source.tenant],
-            exclude_interactive_browser_credential=True,
-            disable_instance_discovery=host not in microsofts,
-            **options,
+            additionally_allowed_tenants=[source.tenant], exclude_interactive_browser_credential=True, **_options(source)
         )
     except ValueError as error:
         raise ReadError(TOKEN, f"source {source.name}: {error}") from error
     return _Pinned(credential, source.tenant)
+
+
+def revoking(source: AzureSource, variables: Mapping[str, str]) -> TokenCredential:
+    """Build what the revoking identity logs in with; `variables` have the SDK's own names (`AZURE_CLIENT_ID`, ...).
+
+    Raises RevocationError where they name no identity, or what they name cannot be used.
+    """
+    # Slow to import, and needed for this provider only.
+    from azure.identity import CertificateCredential, ClientSecretCredential, WorkloadIdentityCredential
+
+    client, options = variables.get("AZURE_CLIENT_ID"), _options(source)
+    if client is None:
+        raise RevocationError(f"source {source.name}: there is no revoking identity", fix=f"set {ENVIRONMENT}AZURE_CLIENT_ID; {_PROOF}")
+    try:
+        if secret := variables.get("AZURE_CLIENT_SECRET"):
+            return ClientSecretCredential(source.tenant, client, secret, **options)
+        if path := variables.get("AZURE_CLIENT_CERTIFICATE_PATH"):
+            password = variables.get("AZURE_CLIENT_CERTIFICATE_PASSWORD")
+            return CertificateCredential(source.tenant, client, path, password=password, **options)
+        if path := variables.get("AZURE_FEDERATED_TOKEN_FILE"):
+            return WorkloadIdentityCredential(tenant_id=source.tenant, client_id=client, token_file_path=path, **options)
+    except (ValueError, OSError) as error:
+        # The words of the error may quote the file.
+        raise RevocationError(
+            f"source {source.name}: the revoking identity's credentials cannot be used ({type(error).__name__})", fix=_PROOF
+        ) from error
+    raise RevocationError(f"source {source.name}: the revoking identity has no credentials", fix=_PROOF)
+
+
+def _options(source: AzureSource) -> dict[str, Any]:
+    """Return what every credential of the SDK is told: the authority, and whose certificate it shows."""
+    from azure.identity import AzureAuthorityHosts
+
+    microsofts = {AzureAuthorityHosts.AZURE_PUBLIC_CLOUD, AzureAuthorityHosts.AZURE_GOVERNMENT, AzureAuthorityHosts.AZURE_CHINA}
+    here = {"authority": source.authority, "disable_instance_discovery": (urlsplit(source.authority).hostname or "") not in microsofts}
+    return here | ({"connection_verify": source.ca} if source.ca else {})
+
+
+def owner(source: AzureSource, client: str, secret: str) -> TokenCredential:
+    """Build what the owner of a client secret logs in with. Raises ValueError for what cannot be one."""
+    from azure.identity import ClientSecretCredential
+
+    return ClientSecretCredential(source.tenant, client, secret, **_options(source))
 
 
 class _Pinned:

@@ -165,7 +165,7 @@ def way_in(partner: Row, default: Row | None, roles: tuple[str, ...] | None = ()
         setting = inner(partner, name) or (None if default is None else inner(default, name))
         if setting is None:
             unread = True
-        elif not _is_blocked(setting):
+        elif not is_blocked(setting):
             # Collaboration takes an invitation for each person; direct connect takes none.
             narrowed = "invitation" if name == "b2bCollaborationInbound" else _targets(setting)
             # A setting that was never written: collaboration is open in every new tenant, direct connect is closed.
@@ -176,7 +176,8 @@ def way_in(partner: Row, default: Row | None, roles: tuple[str, ...] | None = ()
     return (None, None) if unread else (False, "blocked")
 
 
-def _is_blocked(setting: Row) -> bool:
+def is_blocked(setting: Row) -> bool:
+    """Whether an inbound setting lets nobody in."""
     return any(
         text(inner(setting, part), "accessType") == "blocked" and every in _named(inner(setting, part))
         for part, every in (("usersAndGroups", "AllUsers"), ("applications", "AllApplications"))

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _IDS: Mapping[str, str] = {
-    "AgentIdentity.Read.All": "a30a7ae2-ca2e-48a0-b920-be0fda7b0381",
+    "AgentIdentity.DeleteRestore.All": "5b016f9b-18eb-41d4-869a-66931914d1c8",
+    "AgentIdentity.EnableDisable.All": "69ee0943-4fa4-4ec8-8e52-d12e4ea661a3",
+    "AgentIdentity.Read.All": "b2b8f011-2898-4234-9092-5059f6c1ebfa",
     "AppRoleAssignment.ReadWrite.All": "06b708a9-e830-4db3-a914-8e69da51d44f",
     "Application.Read.All": "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
     "Application.ReadWrite.All": "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9",
@@ -22,6 +24,7 @@ _IDS: Mapping[str, str] = {
     "Policy.ReadWrite.CrossTenantAccess": "338163d7-f101-4c92-94ba-ca46fe52447c",
     "RoleManagement.Read.Directory": "483bed4a-2ad3-4361-a73b-c83ccdbdc53c",
     "RoleManagement.ReadWrite.Directory": "9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8",
+    "User.DeleteRestore.All": "eccc023d-eccf-4e7b-9683-8813ab36cecc",
     "User.EnableDisableAccount.All": "3011c876-62b7-4ada-afa2-506cbbecc68c",
     "User.Read.All": "df021288-bdef-4463-88db-98f22de89214",
     "User.RevokeSessions.All": "77f3a031-c388-4f99-b373-dc68676a979e",
@@ -46,21 +49,22 @@ READ_AZURE = (
     "Microsoft.Resources/subscriptions/read",
 )
 REVOKE_GRAPH = (
+    "AgentIdentity.DeleteRestore.All",
+    "AgentIdentity.EnableDisable.All",
     "AppRoleAssignment.ReadWrite.All",
     "Application.ReadWrite.All",
     "DelegatedPermissionGrant.ReadWrite.All",
     "Policy.ReadWrite.CrossTenantAccess",
     "RoleManagement.ReadWrite.Directory",
+    "User.DeleteRestore.All",
     "User.EnableDisableAccount.All",
     "User.Read.All",
     "User.RevokeSessions.All",
 )
 REVOKE_AZURE = (
     "Microsoft.Authorization/roleAssignments/delete",
-    "Microsoft.Authorization/roleAssignments/read",
-    "Microsoft.ManagedServices/operationStatuses/read",
+    "Microsoft.Authorization/roleAssignments/write",
     "Microsoft.ManagedServices/registrationAssignments/delete",
-    "Microsoft.ManagedServices/registrationAssignments/read",
 )
 
 ANSWERED_BY: tuple[tuple[str, str], ...] = (
@@ -103,7 +107,9 @@ def permission_files() -> Mapping[str, str]:
         "revoke.json": _manifest(REVOKE_GRAPH),
         "revoke.txt": _listed(REVOKE_GRAPH),
         "azure-read-role.json": _role("Countersign inventory", "Reads who may do what, and nothing else.", READ_AZURE),
-        "azure-revoke-role.json": _role("Countersign revocation", "Takes away role assignments and Lighthouse delegations.", REVOKE_AZURE),
+        "azure-revoke-role.json": _role(
+            "Countersign revocation", "Takes away role assignments and Lighthouse delegations, and gives assignments back.", REVOKE_AZURE
+        ),
     }
 
 

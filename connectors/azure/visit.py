@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.azure.door import BATCH, Refusal
+from connectors.azure.door import BATCH, Refusal, opened
+from connectors.azure.login import chain, claims
 from connectors.azure.permissions import lacking
+from countersign.errors import ScopeDeniedError
+from countersign.fields import guid
 from countersign.identity import uid
 from countersign.tally import Tally
 
@@ -14,11 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from azure.core.credentials import TokenCredential
+
     from connectors.azure.door import Door
     from countersign.fields import Row
     from countersign.pace import Budget
+    from countersign.programme import AzureSource
 
 PROVIDER = "azure"
+_ORGANIZATION_PATH = "/v1.0/organization?$select=id,displayName"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,31 @@ class Visit:
             visit=self, source=self.source, provider=PROVIDER, scope=self.tenant, operation=name, covers=covers, now=self.now,
             caller=self.caller,
         )  # fmt: skip
+
+
+def entered(source: AzureSource, credential: TokenCredential | None, sleep: Callable[[float], None], now: Callable[[], datetime]) -> Visit:
+    """Get a first token and open the way; `credential` None: the SDK's own chain. Raises ScopeDeniedError, ReadError."""
+    credential = chain(source) if credential is None else credential
+    said = claims(credential, source.graph.rstrip("/"))
+    _refuse_other_tenant(source, guid(said, "tid"))
+    door = opened(source, credential, sleep)
+    app = guid(said, "appid") or guid(said, "azp")
+    caller = f"application {app}" if app else "not known: the token does not say"
+    return Visit(door=door, source=source.name, tenant=source.tenant, now=now, caller=caller, own_principal=guid(said, "oid"))
+
+
+def check_tenant(source: AzureSource, visit: Visit) -> None:
+    """Ask Graph whose directory it answers from. Raises ScopeDeniedError for another tenant's, Refusal, ReadError."""
+    for page in visit.door.graph.pages(_ORGANIZATION_PATH):
+        for row in page:
+            _refuse_other_tenant(source, guid(row, "id"))
+
+
+def _refuse_other_tenant(source: AzureSource, found: str | None) -> None:
+    if found is not None and found != source.tenant:
+        raise ScopeDeniedError(
+            source.tenant, f"the credentials belong to tenant {found}, and source {source.name} is tenant {source.tenant}; nothing was read"
+        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, cast
 
 from connectors.vault import audit, engines, identities, records, roles
 from connectors.vault.api import ABSENT, Api, Json, Refusal
+from connectors.vault.canary import planter
 from connectors.vault.grants import Grants
 from connectors.vault.identities import Known
 from connectors.vault.leases import Leases
 from connectors.vault.login import Login, myself
-from connectors.vault.permissions import PERMISSIONS, REVOKE_PERMISSIONS, permission_files, policy_hcl, revoke_hcl
+from connectors.vault.permissions import (
+    DRILL_PERMISSIONS,
+    PERMISSIONS,
+    REVOKE_PERMISSIONS,
+    drill_hcl,
+    permission_files,
+    policy_hcl,
+    revoke_hcl,
+)
 from connectors.vault.probe import probe
 from connectors.vault.provenance import CALLS
+from connectors.vault.revoking import hand
 from connectors.vault.scopes import scopes
 from connectors.vault.visit import PROVIDER, Visit
 from countersign.errors import ReadError, ScopeDeniedError
@@ -29,10 +39,14 @@ if TYPE_CHECKING:
     from countersign.reading import ReadRequest
 
 __all__ = [
+    "DRILL_PERMISSIONS",
     "PERMISSIONS",
     "PROVIDER",
     "REVOKE_PERMISSIONS",
+    "drill_hcl",
+    "hand",
     "permission_files",
+    "planter",
     "policy_hcl",
     "probe",
     "read",

@@ -80,6 +80,7 @@ class Api:
         ca: str | None = None,
         session: requests.Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        delays: Sequence[float] = DELAYS_S,
     ) -> None:
         if session is None:
             session = requests.Session()
@@ -87,14 +88,16 @@ class Api:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS))
         self._address = address
+        self.namespace = namespace
         self._session = session
         self._sleep = sleep
+        self._delays = tuple(delays)
         # An empty token, not None: hvac would look for one in the environment and send it with a login.
         self._client = hvac.Client(address, token=token, namespace=namespace, session=session, adapter=RawAdapter, verify=ca or True)
 
     def within(self, *, token: str, namespace: str | None) -> Api:
         """Reach the same server over the same connections, as another caller or in another namespace."""
-        return Api(self._address, token=token, namespace=namespace, session=self._session, sleep=self._sleep)
+        return Api(self._address, token=token, namespace=namespace, session=self._session, sleep=self._sleep, delays=self._delays)
 
     def at_root(self) -> Api:
         """Reach the root namespace as the same caller; what concerns the whole server is only there."""
@@ -111,6 +114,17 @@ class Api:
     def login(self, path: str, body: Json) -> Json | Refusal:
         """POST a login; returns the `auth` of the answer. Raises ReadError when there is no answer."""
         return self._part("auth", "POST", path, json=body)
+
+    def once(self, method: str, path: str, body: Json | None, *, part: str = "data") -> Json | Refusal:
+        """Make a call that changes something, and never twice; returns a part of the answer. Raises ReadError when there is no answer."""
+        still = Api(self._address, token=str(self._client.token or ""), namespace=self.namespace, session=self._session, delays=())
+        for delay in (*self._delays, None):
+            answer = still._part(part, method, path, json=body)
+            # A quota refuses before anything is done; whatever else is busy may have done it.
+            if delay is None or not (isinstance(answer, Refusal) and answer.status == _BUSY):
+                break
+            self._sleep(delay)
+        return answer
 
     def scan(self, path: str) -> Page | Refusal:
         """Ask for a whole tree in one answer (OpenBao only). Raises ReadError when there is no answer."""
@@ -168,7 +182,7 @@ class Api:
 
     def _call(self, method: str, path: str, **options: object) -> Json:
         url = "/v1/" + quote(path, safe="/")
-        for delay in (*DELAYS_S, None):
+        for delay in (*self._delays, None):
             try:
                 response = self._client.adapter.request(method, url, raise_exception=False, **options)
             except requests.exceptions.SSLError as error:

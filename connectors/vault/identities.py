@@ -77,6 +77,7 @@ def approles(visit: Visit, mount: Mount, known: Known) -> Iterator[Record]:
                 name=name,
                 role_id=role_id,
                 policies=None if role is None else records.policies(role, "token_policies", "policies"),
+                closed=role is not None and records.closed("approle", role),
             )
             seen.append({"name": name, "role_id": role_id, **records.pick(role or {}, records.ROLE_FIELDS)})
         yield reads.observe(seen)
@@ -172,7 +173,7 @@ def users(visit: Visit, mount: Mount, known: Known, grants: Grants) -> Iterator[
             entity = known.logins.get((mount.accessor, name))
             if entity is None:
                 uid = visit.uid("user", mount.path + name)
-                yield records.user_identity(visit, mount, name, certain=known.certain, at=visit.now())
+                yield records.user_identity(visit, mount, name, found, certain=known.certain, at=visit.now())
             else:
                 uid = known.owners[entity.id]
                 listing.leave_out("the login of an entity, told as the entity")

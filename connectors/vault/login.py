@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from connectors.vault.api import Api, Refusal
 from countersign.errors import ReadError, ScopeDeniedError
+from countersign.revocation import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connectors.vault.api import Json
-    from countersign.programme import VaultSource
+    from countersign.programme import VaultAuth, VaultSource
 
 KUBERNETES_JWT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
@@ -42,7 +43,7 @@ def sign_in(source: VaultSource, api: Api, *, afresh: bool = False) -> Login:
     key = (source.name, source.address, source.namespace or "", repr(source.auth))
     with _lock:
         if afresh or key not in _logins:
-            _logins[key] = Login(_log_in(source, api, os.environ), made_here=True)
+            _logins[key] = Login(_log_in(source.auth, api, os.environ), made_here=True)
         return _logins[key]
 
 
@@ -59,6 +60,19 @@ def myself(source: VaultSource, outside: Api) -> tuple[Login, Json | Refusal]:
     return login, answer
 
 
+def writer(source: VaultSource, outside: Api, environment: Mapping[str, str]) -> Login:
+    """Sign in the revoking identity, anew each time; `environment` holds its variables under the SDK's own names.
+
+    Raises ScopeDeniedError when there is no credential or it is refused, ReadError when the server is too busy to say.
+    """
+    if source.revoke_auth.method != "token":
+        return Login(_log_in(source.revoke_auth, outside, environment, ENVIRONMENT), made_here=True)
+    if token := environment.get("VAULT_TOKEN", "").strip():
+        return Login(token, made_here=False)
+    # Never the token that the command line left: it is a person's, or the reader's.
+    raise ScopeDeniedError("login", f"there is no identity to revoke with: set {ENVIRONMENT}VAULT_TOKEN, or `revoke_auth` of the source")
+
+
 def _token(environment: Mapping[str, str]) -> str:
     token = environment.get("VAULT_TOKEN", "").strip()
     if not token:
@@ -71,13 +85,12 @@ def _token(environment: Mapping[str, str]) -> str:
     return token
 
 
-def _log_in(source: VaultSource, api: Api, environment: Mapping[str, str]) -> str:
-    auth = source.auth
+def _log_in(auth: VaultAuth, api: Api, environment: Mapping[str, str], begin: str = "") -> str:
     mount = (auth.mount or auth.method).strip("/")
     if auth.method == "approle":
         body = {"role_id": environment.get("VAULT_ROLE_ID"), "secret_id": environment.get("VAULT_SECRET_ID")}
         if not body["role_id"]:
-            raise ScopeDeniedError("login", "VAULT_ROLE_ID is not set (and VAULT_SECRET_ID, unless the role needs none)")
+            raise ScopeDeniedError("login", f"{begin}VAULT_ROLE_ID is not set (and {begin}VAULT_SECRET_ID, unless the role needs none)")
     else:
         path = auth.jwt_file or (KUBERNETES_JWT if auth.method == "kubernetes" else None)
         if path is None:

@@ -48,6 +48,7 @@ PERMISSIONS: tuple[str, ...] = (
     "sudo sys/leases/lookup/*",
     "update auth/+/role/+/secret-id-accessor/lookup",
     "update auth/token/lookup-accessor",
+    "update identity/lookup/entity",
     "update sys/audit-hash/+",
     "update sys/leases/lookup",
 )
@@ -55,33 +56,48 @@ REVOKE_PERMISSIONS: tuple[str, ...] = (
     "delete auth/+/certs/+",
     "delete auth/+/role/+",
     "delete auth/+/users/+",
-    "list auth/+/role/+/secret-id/",
-    "read +/cert/+",
-    "read +/static-roles/+",
-    "read auth/+/certs/+",
-    "read auth/+/role/+",
-    "read auth/+/users/+",
+    "delete identity/entity-alias/id/+",
+    "delete identity/entity/id/+",
     "read auth/token/lookup-self",
-    "read identity/entity/id/+",
-    "read sys/auth",
-    "read sys/mounts",
-    "sudo sys/leases/revoke-prefix/*",
-    "update +/delete/*",
     "update +/revoke",
     "update +/rotate-role/+",
-    "update +/rotate-root/+",
-    "update +/undelete/*",
+    "update auth/+/certs/+",
+    "update auth/+/role/+",
     "update auth/+/role/+/secret-id-accessor/destroy",
-    "update auth/+/role/+/secret-id-accessor/lookup",
-    "update auth/token/lookup-accessor",
+    "update auth/+/users/+",
     "update auth/token/revoke-accessor",
     "update identity/entity/id/+",
-    "update sys/leases/lookup",
     "update sys/leases/revoke",
-    "update sys/leases/revoke-prefix/*",
 )
-# Whoever may write an entity may give it any policy, so that the switch is the one thing that may be written.
-_ONLY = {"identity/entity/id/+": "disabled"}
+DRILL_MOUNT = "countersign-drill-approle"
+"""Auth mount that a drill makes for its canaries, so that it writes to no role of anybody else's."""
+DRILL_PERMISSIONS: tuple[str, ...] = (
+    f"create auth/{DRILL_MOUNT}/role/+",
+    f"create sys/auth/{DRILL_MOUNT}",
+    "delete identity/entity/id/+",
+    f"delete sys/auth/{DRILL_MOUNT}",
+    f"list auth/{DRILL_MOUNT}/role/",
+    "list identity/entity/id/",
+    f"read auth/{DRILL_MOUNT}/role/+/role-id",
+    "read identity/entity/id/+",
+    "read sys/auth",
+    f"sudo sys/auth/{DRILL_MOUNT}",
+    f"update auth/{DRILL_MOUNT}/role/+",
+    f"update auth/{DRILL_MOUNT}/role/+/secret-id",
+    f"update sys/auth/{DRILL_MOUNT}",
+)
+"""What the identity that drills needs: it makes one auth mount, whose roles hold no policy, and deletes the entities of that mount."""
+# Whoever may write an entity, role or user may give it any policy, so the switch is the one thing of it that may be written. A jwt
+# role takes no write without its type.
+_ONLY: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "auth/+/certs/+": {"token_bound_cidrs": ()},
+    "auth/+/role/+": {"role_type": ("jwt", "oidc"), "secret_id_bound_cidrs": (), "token_bound_cidrs": ()},
+    "auth/+/users/+": {"token_bound_cidrs": ()},
+    f"auth/{DRILL_MOUNT}/role/+": {"secret_id_ttl": (), "token_ttl": ()},
+    f"auth/{DRILL_MOUNT}/role/+/secret-id": {"metadata": ()},
+    "identity/entity/id/+": {"disabled": ()},
+    f"sys/auth/{DRILL_MOUNT}": {"description": (), "type": ("approle",)},
+}
 
 
 def policy_hcl(*, namespaces: tuple[str, ...] = (), scan: bool = True) -> str:
@@ -93,13 +109,18 @@ def policy_hcl(*, namespaces: tuple[str, ...] = (), scan: bool = True) -> str:
 
 
 def revoke_hcl(*, namespaces: tuple[str, ...] = ()) -> str:
-    """Write the least policy that revokes what is read here, and verifies it; it reads no secret."""
+    """Write the least policy that revokes what is read here; it reads nothing but who it is."""
     return _hcl(REVOKE_PERMISSIONS, namespaces)
 
 
+def drill_hcl(*, namespaces: tuple[str, ...] = ()) -> str:
+    """Write the least policy that makes and removes canaries; for a namespace that is set aside."""
+    return _hcl(DRILL_PERMISSIONS, namespaces)
+
+
 def permission_files() -> Mapping[str, str]:
-    """Give the policies that an administrator installs, file name to text; `read` and `revoke` belong to two identities."""
-    return {"read-hashicorp.hcl": policy_hcl(scan=False), "read.hcl": policy_hcl(), "revoke.hcl": revoke_hcl()}
+    """Give the policies that an administrator installs, file name to text; `drill`, `read` and `revoke` belong to three identities."""
+    return {"drill.hcl": drill_hcl(), "read-hashicorp.hcl": policy_hcl(scan=False), "read.hcl": policy_hcl(), "revoke.hcl": revoke_hcl()}
 
 
 def rule(lines: Iterable[str], namespace: str = "") -> str:
@@ -117,6 +138,7 @@ def _hcl(lines: Iterable[str], namespaces: tuple[str, ...], own: str = "") -> st
 
 
 def _block(path: str, capabilities: list[str], prefix: str = "") -> str:
-    only = _ONLY.get(path) if "update" in capabilities else None
-    parameters = f'  allowed_parameters = {{\n    "{only}" = []\n  }}\n' if only else ""
+    only = _ONLY.get(path, {}) if "update" in capabilities else {}
+    allowed = "".join(f'    "{name}" = {json.dumps(values)}\n' for name, values in only.items())
+    parameters = f"  allowed_parameters = {{\n{allowed}  }}\n" if allowed else ""
     return f'path "{prefix}{path}" {{\n  capabilities = {json.dumps(capabilities)}\n{parameters}}}\n'

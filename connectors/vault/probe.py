@@ -40,13 +40,13 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
     "pki": ("list certs/", "read cert/+", "list certs/detailed/", "list certs/revoked/"),
 }
 SERVER = ("list auth/token/accessors/", "update auth/token/lookup-accessor", "list identity/entity/id/", "read identity/entity/id/+")
-OTHERS = ("read identity/group/id/+", "read sys/policies/acl/+")
+OTHERS = ("read identity/group/id/+", "read sys/policies/acl/+", "update identity/lookup/entity")
 LEASES = ("list sys/leases/lookup/", "update sys/leases/lookup")
 _SHORTCUTS = frozenset({"scan detailed-metadata/*", "list certs/detailed/", "list certs/revoked/"})
 """What a server may lack, or its policy leave out: the same is then read one by one."""
 _SUDO = frozenset({"auth/token/accessors/", "sys/leases/lookup/", "sys/audit"})
 _AT_ROOT = ("sys/audit", "sys/ha-status")
-_BODIES = {"auth/token/lookup-accessor": "accessor", "sys/leases/lookup": "lease_id"}
+_BODIES = {"auth/token/lookup-accessor": "accessor", "identity/lookup/entity": "id", "sys/leases/lookup": "lease_id"}
 _VERBS = {"list": "LIST", "read": "GET", "scan": "SCAN", "update": "POST"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 CALLS: tuple[tuple[str, str, str], ...] = (
     ("approle", "*", "GET auth/<mount>/role/<name>"),
     ("approle", "aliases", "GET auth/<mount>/role/<name>/role-id"),
-    ("approle", "enabled", "GET identity/entity/id/<id>"),
+    ("approle", "enabled", "GET auth/<mount>/role/<name> with GET identity/entity/id/<id>"),
     ("approle", "owner_claim", "POST auth/<mount>/role/<name>/secret-id-accessor/lookup"),
     ("approle", "purpose", "POST auth/<mount>/role/<name>/secret-id-accessor/lookup"),
     ("approle", "tags", "POST auth/<mount>/role/<name>/secret-id-accessor/lookup"),

@@ -25,11 +25,15 @@ HUMAN_MOUNTS = frozenset({"userpass", "ldap", "oidc", "okta", "github", "radius"
 MACHINE_MOUNTS = frozenset({"approle", "kubernetes", "cert", "jwt", "token", "aws", "azure", "gcp", "alicloud", "cf", "oci"})
 LABELS = ("owner", "partner", "purpose", "environment", "expiry", "expires", "rotate_days", "role_name", "username")
 """Free-form metadata that is kept in observations; people put all sorts of things into metadata."""
+NOWHERE = "255.255.255.255"
+"""The one address that nothing connects from (RFC 919): a role bound to it lets nobody in, and keeps all else that it was."""
 ROLE_FIELDS = (
     "bind_secret_id",
     "local_secret_ids",
+    "secret_id_bound_cidrs",
     "secret_id_num_uses",
     "secret_id_ttl",
+    "token_bound_cidrs",
     "token_explicit_max_ttl",
     "token_max_ttl",
     "token_no_default_policy",
@@ -98,6 +102,8 @@ class AppRole:
     """None: it could not be read, so that no entity can be tied to the role."""
     policies: tuple[str, ...] | None
     """None: the role could not be read."""
+    closed: bool = False
+    """Whether it is bound to `NOWHERE`."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What its secret-ids' metadata agree on."""
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +140,21 @@ def unread_type(about: Json, readable: Container[str]) -> str | None:
     if about["type"] == "kv" and (about.get("options") or {}).get("version") != "2":
         return "kv version 1 keeps no metadata"
     return None
+
+
+def bound_by(kind: str) -> str:
+    """Name the field that says from where a role may log in: an AppRole's other one binds only the tokens that it gets."""
+    return "secret_id_bound_cidrs" if kind == "approle" else "token_bound_cidrs"
+
+
+def nowhere(kind: str) -> list[str]:
+    """Give the addresses of a closed role, as the server writes them in `bound_by`."""
+    return [f"{NOWHERE}/32"] if kind == "approle" else [NOWHERE]
+
+
+def closed(kind: str, answer: Json) -> bool:
+    """Whether a role or user is bound to an address that nothing connects from."""
+    return {str(one).removesuffix("/32") for one in answer.get(bound_by(kind)) or ()} == {NOWHERE}
 
 
 def pick(answer: Json, fields: Iterable[str]) -> dict[str, Any]:
@@ -270,8 +291,10 @@ def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certa
         "created_by": WHO_MADE_IT,
     }
     enabled: bool | None = True
-    if login is not None:
-        enabled = not login.disabled
+    if login is not None and (login.automatic or not role.closed):
+        enabled = not login.disabled  # of a closed role too: its tokens go on as long as its entity does
+    elif role.closed:
+        enabled = False
     elif role.role_id is None or not certain:
         enabled = None
         unknown["enabled"] = "a disabled entity stops the role's logins, and its entity could not be read"
@@ -338,12 +361,23 @@ def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
     )
 
 
-def user_identity(visit: Visit, mount: Mount, name: str, *, certain: bool, at: datetime) -> Identity:
-    """Tell a userpass user who has not yet an entity, so has not logged in; `certain` says whether all entities were read."""
+def user_identity(  # noqa: PLR0913 - what is told, and what is known of it
+    visit: Visit, mount: Mount, name: str, answer: Json | None, *, certain: bool, at: datetime
+) -> Identity:
+    """Tell a userpass user who has not yet an entity, so has not logged in; `certain` says whether all entities were read.
+
+    `answer` is None where the user could not be read.
+    """
     use = visit.uses.login(mount.accessor, name)
     unknown = {"mfa": NO_MFA, "created_at": "userpass does not say", "created_by": WHO_MADE_IT} | use.unknown("last_active_at")
-    if not certain:
-        unknown["enabled"] = "a disabled entity stops the user's logins, and not all entities were read"
+    enabled: bool | None = True
+    if answer is not None and closed("userpass", answer):
+        enabled = False
+    elif answer is None or not certain:
+        enabled = None
+        unknown["enabled"] = (
+            "the user could not be read" if answer is None else "a disabled entity stops the user's logins, and not all entities were read"
+        )
     return Identity(
         uid=visit.uid("user", mount.path + name),
         provider=PROVIDER,
@@ -352,7 +386,7 @@ def user_identity(visit: Visit, mount: Mount, name: str, *, certain: bool, at: d
         native_id=mount.path + name,
         name=name,
         track="human",
-        enabled=True if certain else None,
+        enabled=enabled,
         console=True,
         last_active_at=use.at,
         last_active_state=use.state,

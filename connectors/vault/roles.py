@@ -50,8 +50,10 @@ def roles(visit: Visit, mount: Mount, grants: Grants) -> Iterator[Record]:
             role = reads.settle(answer)
             if isinstance(answer, Refusal) and answer.gone:
                 continue
-            trusts = None if role is None else reads.made(partial(trusted, visit, mount, name, role, config))
-            yield role_identity(visit, mount, name, role, _why(answer, config, trusts))
+            shut = role is not None and records.closed(mount.kind, role)
+            # A role that lets nobody in trusts nobody.
+            trusts = () if shut else None if role is None else reads.made(partial(trusted, visit, mount, name, role, config))
+            yield role_identity(visit, mount, name, role, None if shut else _why(answer, config, trusts))
             yield from trusts or ()
             # Where the names of policies are made from the token's claims, nobody knows them before a login.
             known = role is not None and not role.get("token_policies_template_claims")
@@ -95,6 +97,8 @@ def role_identity(visit: Visit, mount: Mount, name: str, role: Json | None, trus
         unknown["mfa"] = "the issuer asks for it or does not; this server cannot know"
     if trusts_why:
         unknown["trusts"] = trusts_why
+    if role is None:
+        unknown["enabled"] = "the role could not be read"
     return Identity(
         uid=_uid(visit, mount, name),
         provider=PROVIDER,
@@ -103,7 +107,7 @@ def role_identity(visit: Visit, mount: Mount, name: str, role: Json | None, trus
         native_id=mount.path + name,
         name=name,
         track=track,
-        enabled=True,
+        enabled=None if role is None else not records.closed(mount.kind, role),
         console=None if track is None else track == "human",
         last_active_at=use.at,
         last_active_state=use.state,

@@ -50,6 +50,20 @@ class Entry:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of a ticket's status, from its history."""
+
+    at: datetime
+    actor: str
+    """Account that made it, by the tracker's own word."""
+    was: str
+    """Status before, as the tracker calls it."""
+    becomes: str
+    entry: str
+    """The entry of the history, for people."""
+
+
 class Desk(Protocol):
     """What every tracker must do. All methods raise DeskError; `id` is Ticket.id."""
 
@@ -84,4 +98,20 @@ class Desk(Protocol):
 
     def history(self, id: str) -> tuple[Entry, ...]:  # noqa: A002  (as above)
         """Return what happened to it, oldest first."""
+        ...
+
+
+class Tracker(Desk, Protocol):
+    """A desk that the customer runs for itself, so that its history says who decided. All methods raise DeskError."""
+
+    def ourselves(self) -> str:
+        """Return the account that we use."""
+        ...
+
+    def opened(self, id: str) -> tuple[str, str]:  # noqa: A002  (as above)
+        """Return the account that made a ticket, and the text that it made it with, which nobody can have edited since."""
+        ...
+
+    def transitions(self, id: str) -> tuple[Transition, ...]:  # noqa: A002  (as above)
+        """Return every change of this ticket's status, oldest first; those of tickets merged into it are theirs."""
         ...

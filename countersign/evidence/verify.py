@@ -1,4 +1,4 @@
-"""Check sealed runs, whole evidence folders and auditors' bundles against public keys, trusting nobody: one file, reading only.
+"""Check sealed runs, evidence folders, bundles and offboarding certificates against public keys, trusting nobody: one file, reading only.
 
 It needs Python 3.11 or later, the standard library and `cryptography`, and nothing else of this program, so that it can be kept and
 run alone: `python verify.py BUNDLE --key PUB.pem`. Keep a copy that did not come with the evidence, and compare its digest.
@@ -14,6 +14,7 @@ import argparse
 import base64
 import hashlib
 import json
+import math
 import mmap
 import os
 import re
@@ -37,6 +38,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -53,6 +55,12 @@ BUNDLE = "bundle.dsse.json"
 """At the top of an auditor's bundle: the signed statement over all its other files."""
 BUNDLE_TYPE = "urn:countersign:export:v1"
 """Predicate type of that statement."""
+CERTIFICATE = "certificate.dsse.json"
+"""In the run of an offboarding that was verified: its signed certificate, which can also be checked alone."""
+CERTIFICATE_TYPE = "urn:countersign:offboarding:v1"
+"""Predicate type of a certificate."""
+PLAN, STEPS = "plan.json", "steps.json"
+"""What a certificate is about: the plan that was approved, and what came of each of its steps."""
 LEAVES = "ledger/leaves.txt"
 """In a bundle: the tree's leaf hashes from the first run on, one hex line each."""
 LARGEST_ZIP = 0xFFFFFFFF
@@ -84,8 +92,10 @@ _ZIPPED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)
 _LONGEST_ZIPPED = 200
 _LINK = 0o12
 
-CheckName = Literal["keys", "bundle", "signatures", "files", "chain", "checkpoints", "timestamps", "disposals", "coverage"]
-_NAMES: tuple[CheckName, ...] = ("keys", "bundle", "signatures", "files", "chain", "checkpoints", "timestamps", "disposals", "coverage")
+CheckName = Literal["keys", "bundle", "signatures", "files", "certificates", "chain", "checkpoints", "timestamps", "disposals", "coverage"]
+_NAMES: tuple[CheckName, ...] = (
+    "keys", "bundle", "signatures", "files", "certificates", "chain", "checkpoints", "timestamps", "disposals", "coverage",
+)  # fmt: skip
 
 PublicKey = Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 """Kinds of key that sign evidence: Ed25519, ECDSA on P-256 or P-384, RSA-PSS from 2048 bits on."""
@@ -244,6 +254,7 @@ class _Notes:
     said: dict[CheckName, str] = field(default_factory=dict)
     statements: int = 0
     files: int = 0
+    certificates: int = 0
 
     def problem(self, check: CheckName, file: str, what: str) -> None:
         self.failed.add(check)
@@ -261,10 +272,13 @@ class _Notes:
         self.infos += other.infos[: max(0, _MOST_PROBLEMS - len(self.infos))]
         self.statements += other.statements
         self.files += other.files
+        self.certificates += other.certificates
 
     def report(self) -> Report:
         self.said["signatures"] = f"{self.statements} statements signed by one of the keys"
-        self.said["files"] = f"{self.files} files as signed, and no others"
+        self.said.setdefault("files", f"{self.files} files as signed, and no others")
+        if self.certificates:
+            self.said.setdefault("certificates", f"{self.certificates} certificates of offboardings, each in agreement with itself")
         checks = tuple(
             Check(name, "fail" if name in self.failed else "pass", "see the problems" if name in self.failed else self.said[name])
             for name in _NAMES
@@ -290,7 +304,7 @@ def verify(  # noqa: PLR0913  # one keyword for each thing that a reader may kno
     end: date | None = None,
     authorities: Sequence[Path] = (),
 ) -> Report:
-    """Check an auditor's bundle (ZIP or unpacked), a whole evidence folder with its chain, or one run folder.
+    """Check an auditor's bundle (ZIP or unpacked), a whole evidence folder with its chain, one run folder, or one certificate.
 
     `first` is the sequence that an evidence folder must begin with. `expect_head` is the statement digest (`sha256:<hex>`) of a run
     that the reader knows to have been sealed, `checkpoint` a file with a checkpoint that the reader kept: without one of them, nobody
@@ -311,7 +325,10 @@ def verify(  # noqa: PLR0913  # one keyword for each thing that a reader may kno
             _check_bundle(_Unpacked(path), keys, asked, notes)
         elif path.is_file():
             with path.open("rb") as file:
-                _check_zip(file.fileno(), keys, asked, notes)
+                if file.read(1) == b"{":
+                    _check_certificate_alone(path, keys, asked, notes)
+                else:
+                    _check_zip(file.fileno(), keys, asked, notes)
         elif not path.is_dir():
             notes.problem("files", "", "this is neither a folder of evidence nor a bundle")
         elif _is_run(path):
@@ -344,10 +361,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the command line names; returns 0 where everything holds, 1 where something does not (2: argparse's usage error)."""
     parser = argparse.ArgumentParser(
         prog="verify.py",
-        description="Check an auditor's bundle, a folder of evidence, or one run in it. Reads only; needs no network. "
+        description="Check an auditor's bundle, a folder of evidence, one run in it, or a certificate. Reads only; needs no network. "
         "Exit code 0: everything holds; 1: something does not; 2: the command line is wrong.",
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="a bundle (ZIP or unpacked), a folder of evidence, or one run in it")
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="a bundle (ZIP or unpacked), a folder of evidence, one run in it, or a certificate"
+    )
     parser.add_argument(
         "--key",
         type=Path,
@@ -634,6 +653,8 @@ def _check_run(folder: Path, name: str, prefix: str, keys: Mapping[str, PublicKe
         notes.problem("chain", place, f"the statement is that of run {run_folder(said.sequence)}, but lies in {name}")
         return None
     absent, beside = _check_files(folder, prefix, said.subjects, notes)
+    if CERTIFICATE in said.subjects and CERTIFICATE not in absent:
+        _check_certificate_of(said, keyid, _Unpacked(folder), said.subjects.keys() - set(absent), prefix, "", keys, notes)
     intent = None
     if INTENT in said.subjects and INTENT not in absent:
         intent = _check_intent(folder, prefix, said, keyid, keys, notes)
@@ -1493,6 +1514,8 @@ def _read_bundled(  # noqa: PLR0913, PLR0917  # the run, and where it is told of
     for name, sha256 in came.items():
         if name not in _BESIDE and said.subjects.get(name) != sha256:
             notes.problem("files", f"{place}/{name}", "not the file that the run's statement lists")
+    if CERTIFICATE in came:
+        _check_certificate_of(said, keyid, source, came.keys(), place, place, keys, notes)
     return run if run.sequence == entry["sequence"] else None
 
 
@@ -1636,6 +1659,379 @@ def _content(source: _Source, name: str, most: int) -> bytes:
         if len(content) > most:
             raise ValueError("larger than any such file")
     return bytes(content)
+
+
+# --- Certificates of offboardings
+
+_PLACE = {"source": "text", "provider": "text", "scope": "text"}
+_PLANNED = {
+    "id": "text", "action": "text", "says": "text", **_PLACE, "target": "text", "name": "text", "takes": ["text"], "reversible": "flag",
+    "writes": ["text"], "looks": ["text"], "before": "object", "after": "object",
+}  # fmt: skip
+"""Fields of a step that are the plan's own, by the same names."""
+_HELD = {"uid": "text", "what": "text", "kind": "text", **_PLACE, "name": "text", "whole": "flag", "how": "text", "others": ["text"]}
+"""Fields of a holding that are the plan's own, by the same names."""
+_CERTIFICATE: Mapping[str, Any] = {
+    "state": ("complete", "incomplete"),
+    "customer": {"id": "text", "name": "text"},
+    "partner": {"id": "text", "name": "text", "contract": "text?", "ends": "text?"},
+    "plan": {
+        "id": "text", "digest": "sha256", "phase": ("disable", "delete"), "trigger": "text", "control": "text", "requestedBy": "text",
+        "reason": "text", "emergency": "flag", "only": ["text"], "without": [{"uid": "text", "why": "text"}], "follows": "text?",
+        "madeAt": "time", "needed": "count", "approvers": ["text"],
+    },
+    "approvals": [{
+        "approver": "text", "name": "text", "kind": ("ssh", "ticket", "commit"), "digest": (None, "sha256"), "key": "text?",
+        "issued": "text?", "reason": "text?",
+    }],
+    "brokenGlass": (None, {"by": "text", "reason": "text", "owedUntil": "time", "settled": "flag"}),
+    "times": {"triggered": "time?", "approved": "time?", "begun": "time?", "ended": "time?", "verified": "time"},
+    "secondsToRevoke": {"fromApproval": "count?", "fromTrigger": "count?"},
+    "scopes": [{**_PLACE, "read": "flag", "why": "text?"}],
+    "steps": [{
+        **_PLANNED, "outcome": ("made", "found", "failed", "undone", "not made"), "why": "text?", "seen": (None, "object"),
+        "intendedAt": "time?", "writtenAt": "time?", "verifiedAt": "time?", "attempts": "count", "readAs": "text?",
+        "wroteAs": "text?", "watchedUntil": "time?",
+    }],
+    "sessions": [{"step": "text", "what": "text", "seconds": "count?", "until": "time?"}],
+    "holdings": [{
+        **_HELD, "identity": "text", "isNew": "flag",
+        "verdict": ("ended", "still there", "unknown", "excluded", "undecided", "no way"), "why": "text?", "advice": "text?",
+        "needed": ["text"],
+        "proof": (None, {"result": ("refused", "accepted", "not told", "not tried"), "call": "text?", "said": "text", "at": "time?"}),
+    }],
+    "besides": [{"uid": "text", "name": "text", "why": "text", "advice": "text"}],
+    "residual": [{
+        "about": ("holding", "scope", "besides", "session", "approval", "plan"), "id": "text", "what": "text", "why": "text",
+        "until": "time?", "who": ["text"],
+    }],
+    "register": {"digest": "text", "allowedSigners": (None, "sha256"), "configuration": "text"},
+    "code": {"version": "text", "commit": "text?"},
+    "ledger": [{"kind": "text", "run": "text", "sequence": "count", "statement": "digest"}],
+}  # fmt: skip
+"""What a certificate says: name to kind of value; `?` may be null, a tuple holds the alternatives, a list the kind of its items."""
+_KINDS: Mapping[str, Any] = {
+    "text": lambda value: isinstance(value, str),
+    "flag": lambda value: isinstance(value, bool),
+    "count": lambda value: type(value) is int and value >= 0,
+    "object": lambda value: isinstance(value, dict),
+    "time": lambda value: isinstance(value, str) and _INSTANT.fullmatch(value) is not None,
+    "sha256": lambda value: isinstance(value, str) and _SHA256.fullmatch(value) is not None,
+    "digest": lambda value: isinstance(value, str) and _DIGEST.fullmatch(value) is not None,
+}
+
+
+def read_certificate(payload: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the certificate of an offboarding: what it says, and its subjects (file to SHA-256 hex).
+
+    Raises ValueError where it is none, where it is not in its form, and where what it says of itself does not agree: a certificate
+    that says `complete` while one of its rows does not.
+    """
+    predicate, listed = _said(payload, CERTIFICATE_TYPE, "the certificate of an offboarding")
+    subjects = _subjects(listed)
+    _shaped(predicate, _CERTIFICATE, "the certificate")
+    if subjects.keys() - {STEPS} != {PLAN} or subjects[PLAN] != predicate["plan"]["digest"]:
+        raise ValueError("the certificate is not about the plan that it names")
+    for problem in _disagreements(predicate):
+        raise ValueError(f"the certificate does not agree with itself: {problem}")
+    if STEPS not in subjects and any(step["outcome"] != "not made" for step in predicate["steps"]):
+        raise ValueError(f"the certificate tells of steps, and does not name {STEPS}")
+    return predicate, subjects
+
+
+def plan_disagreements(raw: bytes, said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a certificate tells otherwise than the plan itself (the bytes of plan.json); raises ValueError for what is no plan."""
+    try:
+        plan = json.loads(raw, object_pairs_hook=_once, parse_float=str)
+        asked, told = plan["asked"], said["plan"]
+        pairs = {
+            "customer": (plan["customer"], said["customer"]["id"]), "partner": (asked["partner"], said["partner"]["id"]),
+            "excluded": ([{"uid": uid, "why": why} for uid, why in asked["without"]], told["without"]),
+            "steps": ([{name: step[name] for name in _PLANNED} for step in plan["steps"]],
+                      [{name: step[name] for name in _PLANNED} for step in said["steps"]]),
+            "holdings": (_by_uid([{name: held[name] for name in _HELD} | {"identity": held["identity_uid"]} for held in plan["holdings"]]),
+                         _by_uid([{name: held[name] for name in (*_HELD, "identity")} for held in said["holdings"] if not held["isNew"]])),
+            **{name: (plan[name], told[name]) for name in ("id", "control", "needed", "approvers")},
+            **{name: (asked[name], told[name]) for name in ("phase", "trigger", "reason", "emergency", "only", "follows")},
+            "requestedBy": (asked["requested_by"], told["requestedBy"]), "madeAt": (plan["made_at"], told["madeAt"]),
+        }  # fmt: skip
+    except (KeyError, TypeError, RecursionError, UnicodeDecodeError):
+        raise ValueError("not a plan of revocation") from None
+    for name, (planned, certified) in pairs.items():
+        if planned != certified:
+            yield f"its {name} is not what the plan says"
+
+
+def steps_disagreements(raw: bytes, said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a certificate tells of made steps otherwise than steps.json, as it was sealed when the plan was applied.
+
+    What became of them since, such as a step that was taken back, is not in that file. Raises ValueError for what is no such file.
+    """
+    names = {
+        "state": "outcome", "why": "why", "seen": "seen", "intended_at": "intendedAt", "written_at": "writtenAt",
+        "verified_at": "verifiedAt", "attempts": "attempts", "reader": "readAs", "writer": "wroteAs",
+    }  # fmt: skip
+    try:
+        held = json.loads(raw, object_pairs_hook=_once, parse_float=str)
+        rows = {row["id"]: {name: row[name] for name in names} for row in held["steps"]}
+        digest_of = held["digest"]
+    except (KeyError, TypeError, RecursionError, UnicodeDecodeError):
+        raise ValueError("not the steps of a plan") from None
+    if digest_of != said["plan"]["digest"]:
+        yield "the steps are those of another plan"
+    for step in said["steps"]:
+        made = step["outcome"] in {"made", "found"}
+        if made and rows.get(step["id"]) != {name: step[own] for name, own in names.items()}:
+            yield f"step {step['id']} is not on record as it is told"
+
+
+def certificate_state(said: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List what keeps an offboarding from being complete, from a certificate's own rows: (what it is about, its id), sorted."""
+    until = _time(said["times"]["verified"])
+    open_ = [("holding", held["uid"]) for held in said["holdings"] if held["verdict"] != "ended"]
+    open_ += [("scope", scope_id(scope)) for scope in said["scopes"] if not scope["read"]]
+    open_ += [("besides", each["uid"]) for each in said["besides"]]
+    open_ += [("session", each["step"]) for each in said["sessions"] if each["until"] is None or _time(each["until"]) > until]
+    if said["brokenGlass"] is not None and not said["brokenGlass"]["settled"]:
+        open_.append(("approval", said["plan"]["id"]))
+    if said["plan"]["emergency"]:
+        open_.append(("plan", said["plan"]["id"]))
+    return sorted(open_)
+
+
+def seconds_to_revoke(said: Mapping[str, Any]) -> dict[str, int | None]:
+    """Work out the seconds until the last step was seen to be made, rounded up, from a certificate's own times.
+
+    None: a step is left, or the begin is not known, or it came after the end.
+    """
+    times, over = said["times"], all(step["outcome"] in {"made", "found"} for step in said["steps"])
+    found: dict[str, int | None] = {}
+    for name, begin in (("fromApproval", times["approved"]), ("fromTrigger", times["triggered"])):
+        known = over and begin is not None and times["ended"] is not None and _time(begin) <= _time(times["ended"])
+        found[name] = math.ceil((_time(times["ended"]) - _time(begin)).total_seconds()) if known else None
+    return found
+
+
+def scope_id(scope: Mapping[str, Any]) -> str:
+    """Name a scope as the residual list of a certificate does."""
+    return f"{scope['source']} {scope['provider']} {scope['scope']}"
+
+
+def _disagreements(said: Mapping[str, Any]) -> Iterator[str]:
+    left = sorted((row["about"], row["id"]) for row in said["residual"])
+    if left != certificate_state(said):
+        yield "the residual list is not what its rows leave over"
+    if (said["state"] == "complete") is bool(left):
+        yield f"it says {said['state']}, and {len(left)} things are left over"
+    yield from _approval_disagreements(said)
+    yield from _step_disagreements(said)
+    yield from _scope_disagreements(said)
+    yield from _holding_disagreements(said)
+    yield from _proof_disagreements(said)
+    if said["secondsToRevoke"] != seconds_to_revoke(said):
+        yield "the time to revoke is not the one between its own times"
+
+
+def _approval_disagreements(said: Mapping[str, Any]) -> Iterator[str]:
+    plan, by, times = said["plan"], [each["approver"] for each in said["approvals"]], said["times"]
+    touched = any(step["outcome"] != "not made" for step in said["steps"])
+    enough = len(set(by)) >= plan["needed"] > 0
+    keys = [each["key"] for each in said["approvals"] if each["key"] is not None]
+    if len(set(by)) != len(by) or len(set(keys)) != len(keys):
+        yield "one person, or one key, approved twice"
+    if not set(by) <= set(plan["approvers"]) or plan["requestedBy"] in by:
+        yield "somebody approved who may not"
+    if any(each["kind"] == "ssh" and each["key"] is None for each in said["approvals"]):
+        yield "an approval by signature names no key"
+    if touched and not enough and said["brokenGlass"] is None:
+        yield "steps were made without the approvals that the plan needs"
+    if said["brokenGlass"] is not None and (plan["phase"] != "disable" or said["brokenGlass"]["settled"] is not enough):
+        yield "what it says of the approval that was owed is not so"
+    order = [_time(times[name]) for name in ("approved", "begun", "ended", "verified") if times[name] is not None]
+    if order != sorted(order) or order[0] < _time(plan["madeAt"]):
+        yield "its times are not in order"
+
+
+def _step_disagreements(said: Mapping[str, Any]) -> Iterator[str]:
+    times, steps = said["times"], {step["id"]: step for step in said["steps"]}
+    if len(steps) != len(said["steps"]):
+        yield "a step is listed twice"
+    seen = [step["verifiedAt"] for step in said["steps"] if step["verifiedAt"] is not None]
+    if times["ended"] != max(seen, key=_time, default=None):
+        yield "it did not end when its last step was seen to be made"
+    for step in said["steps"]:
+        is_made = step["outcome"] in {"made", "found"}
+        watched = is_made and step["reversible"] and said["plan"]["phase"] == "disable"
+        if is_made and (step["verifiedAt"] is None or step["seen"] != step["after"]):
+            yield f"step {step['id']} counts as made and was not seen to be"
+        if not is_made and (step["verifiedAt"] is not None or step["why"] is None):
+            yield f"step {step['id']} was not made, and it is not said why"
+        stamps = (times["begun"], step["intendedAt"], step["writtenAt"], step["verifiedAt"], times["verified"])
+        order = [_time(at) for at in stamps if at is not None]
+        if order != sorted(order) or (is_made and times["begun"] is None):
+            yield f"the times of step {step['id']} are not in order"
+        if watched is (step["watchedUntil"] is None) or (watched and _time(step["watchedUntil"]) < _time(step["verifiedAt"])):
+            yield f"until when step {step['id']} is watched is not said, or cannot be"
+    for each in said["sessions"]:
+        step = steps.get(each["step"])
+        begin = None if step is None else step["verifiedAt"]
+        ends = None if begin is None or each["seconds"] is None else _time(begin) + timedelta(seconds=each["seconds"])
+        if begin is None or (None if each["until"] is None else _time(each["until"])) != ends:
+            yield f"the end of what outlives step {each['step']} is not what its own figures give"
+
+
+def _holding_disagreements(said: Mapping[str, Any]) -> Iterator[str]:
+    read = {(scope["source"], scope["provider"], scope["scope"]): scope["read"] for scope in said["scopes"]}
+    left_out = {each["uid"] for each in said["plan"]["without"]}
+    told = {uid for held in said["holdings"] for uid in (held["uid"], held["identity"])} | {each["uid"] for each in said["besides"]}
+    if not left_out <= told:
+        yield "it does not tell of everything that the plan excludes"
+    for held in said["holdings"]:
+        over = held["verdict"] == "ended"
+        if over and not read.get((held["source"], held["provider"], held["scope"])):
+            yield f"{held['uid']} counts as ended, and its scope was not read"
+        if over and (held["needed"] or (held["proof"] is not None and held["proof"]["result"] == "accepted")):
+            yield f"{held['uid']} counts as ended, and something of it is left"
+        if not over and held["why"] is None:
+            yield f"{held['uid']} has not ended, and it is not said why"
+        if held["verdict"] == "excluded" and left_out.isdisjoint({held["uid"], held["identity"]}):
+            yield f"{held['uid']} counts as excluded, and the plan does not exclude it"
+
+
+def _scope_disagreements(said: Mapping[str, Any]) -> Iterator[str]:
+    if len({scope_id(scope) for scope in said["scopes"]}) != len(said["scopes"]):
+        yield "a scope is listed twice"
+    for scope in said["scopes"]:
+        if scope["read"] is not (scope["why"] is None):
+            yield f"it is not said why {scope_id(scope)} was not read"
+
+
+def _proof_disagreements(said: Mapping[str, Any]) -> Iterator[str]:
+    ended: dict[str, datetime] = {}
+    for step in said["steps"]:
+        for uid in step["takes"] if step["verifiedAt"] is not None else ():
+            ended[uid] = max(_time(step["verifiedAt"]), ended.get(uid, _time(step["verifiedAt"])))
+    for held in said["holdings"]:
+        proof = held["proof"]
+        if proof is None:
+            continue
+        if (proof["result"] == "not tried") is not (proof["at"] is None):
+            yield f"the negative proof of {held['uid']} has no time"
+        if proof["result"] == "refused" and held["uid"] in ended and _time(proof["at"]) < ended[held["uid"]]:
+            yield f"the negative proof of {held['uid']} was made before its access had ended"
+
+
+def _by_uid(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: str(row["uid"]))
+
+
+def _shaped(value: Any, shape: Any, place: str) -> None:  # noqa: ANN401  # JSON, and what it must look like
+    """Demand that a value has exactly the form that `shape` gives; raises ValueError."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict) or value.keys() != shape.keys():
+            raise ValueError(f"{place} must have exactly the fields " + ", ".join(sorted(shape)))
+        for name, kind in shape.items():
+            _shaped(value[name], kind, f"{place}: {name}")
+    elif isinstance(shape, list):
+        for item in value if isinstance(value, list) else (None,):
+            _shaped(item, shape[0], place)
+    elif isinstance(shape, str):
+        if not _fits(value, shape):
+            raise ValueError(f"{place} is no {shape.removesuffix('?')}")
+    elif shape[0] is None and value is not None:
+        _shaped(value, shape[1], place)
+    elif value not in shape:
+        raise ValueError(f"{place} is none of {', '.join(shape)}")
+
+
+def _fits(value: object, kind: str) -> bool:
+    return (kind.endswith("?") and value is None) or bool(_KINDS[kind.removesuffix("?")](value))
+
+
+def _check_certificate_alone(path: Path, keys: Mapping[str, PublicKey], asked: _Asked, notes: _Notes) -> None:
+    if asked.expect_head is not None or asked.checkpoint is not None or asked.begin is not None:
+        notes.problem("chain", "", "one certificate alone cannot be held against a head, a checkpoint or a period")
+    notes.info("chain", "one certificate alone: whether it was sealed, and what came after it, needs the evidence folder or a bundle")
+    source = _Unpacked(path.parent)
+    beside: dict[str, bytes] = {}
+    try:
+        raw = _content(source, path.name, _LARGEST_STATEMENT)
+        for name in (PLAN, STEPS):
+            if (path.parent / name).is_file():
+                beside[name] = _content(source, name, _LARGEST_STATEMENT)
+    except ValueError as error:
+        notes.problem("files", "", str(error))
+        return
+    checked = _check_offboarding(raw, beside, "", keys, notes)
+    if checked is None:
+        return
+    said, subjects, _, _ = checked
+    for name, sha256 in subjects.items():
+        if name not in beside:
+            notes.info("files", f"{name} is not beside the certificate, so it was not compared")
+        elif hashlib.sha256(beside[name]).hexdigest() != sha256:
+            notes.problem("files", name, "not the file that the certificate names")
+        else:
+            notes.files += 1
+    notes.said["files"] = f"{notes.files} of the {len(subjects)} files that it names lie beside it, as they were"
+    notes.said["certificates"] = f"in agreement with itself: {said['state']} for {said['partner']['id']}, plan {said['plan']['id']}"
+
+
+def _check_certificate_of(  # noqa: PLR0913, PLR0917  # the run it lies in, and where
+    run: Statement,
+    signed_by: str,
+    source: _Source,
+    here: AbstractSet[str],
+    place: str,
+    inside: str,
+    keys: Mapping[str, PublicKey],
+    notes: _Notes,
+) -> None:
+    """Check the certificate that came with a run, and hold it against what the run's own statement says of it.
+
+    `here`: the run's files that are here to be read, below the path `inside` of the source.
+    """
+    where = _join(place, CERTIFICATE)
+    try:
+        raw = _content(source, _join(inside, CERTIFICATE), _LARGEST_STATEMENT)
+        beside = {name: _content(source, _join(inside, name), _LARGEST_STATEMENT) for name in (PLAN, STEPS) if name in here}
+    except (ValueError, OSError) as error:
+        notes.problem("certificates", where, str(error))
+        return
+    checked = _check_offboarding(raw, beside, where, keys, notes)
+    if checked is None:
+        return
+    said, subjects, keyid, named = checked
+    told = {"certificate": named, "partner": said["partner"]["id"], "plan": said["plan"]["id"], "state": said["state"],
+            "phase": said["plan"]["phase"], "customer": said["customer"]["id"]}  # fmt: skip
+    wrong = [name for name, value in told.items() if run.predicate.get(name) != value]
+    wrong += [name for name, sha256 in subjects.items() if run.subjects.get(name) != sha256]
+    if wrong or keyid != signed_by:
+        notes.problem("certificates", where, f"the run that it lies in says otherwise of its {', '.join(wrong) or 'key'}")
+
+
+def _check_offboarding(
+    raw: bytes, beside: Mapping[str, bytes], where: str, keys: Mapping[str, PublicKey], notes: _Notes
+) -> tuple[dict[str, Any], dict[str, str], str, str] | None:
+    """Check a certificate's signature, form and agreement; returns what it says, its subjects, the key's id and its own digest."""
+    try:
+        envelope = envelope_of(raw)
+        keyid = _check_envelope(envelope, keys)
+        notes.statements += 1
+    except ValueError as error:
+        notes.problem("signatures", where, str(error))
+        return None
+    try:
+        said, subjects = read_certificate(envelope.payload)
+        for name, content in beside.items():
+            if hashlib.sha256(content).hexdigest() == subjects.get(name):
+                for problem in (plan_disagreements if name == PLAN else steps_disagreements)(content, said):
+                    notes.problem("certificates", where, problem)
+    except ValueError as error:
+        notes.problem("certificates", where, str(error))
+        return None
+    notes.certificates += 1
+    return said, subjects, keyid, digest(envelope.payload)
 
 
 # --- Reading what is written

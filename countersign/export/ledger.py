@@ -13,6 +13,7 @@ from countersign import clock
 from countersign.errors import EvidenceError
 from countersign.evidence.verify import (
     BUNDLE,
+    CERTIFICATE,
     CHECKPOINT,
     LEAVES,
     STATEMENT,
@@ -38,8 +39,10 @@ _FIX = "countersign verify shows what was changed"
 _BESIDE = (STATEMENT, CHECKPOINT, TIMESTAMP)
 _OF_A_RUN = ("results.json", "tickets.json")
 """Files of a judged run that a full bundle carries as they were signed; all else in it is in the tables."""
+_ALWAYS = (CERTIFICATE, "certificate.html")
+"""Files of an entry that is no judged run that are carried whatever their size."""
 _SMALL = 64 * 1024
-"""Bytes up to which the files of an entry that is no judged run are carried whole."""
+"""Bytes up to which its other files are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,8 @@ def _carried(entry: Entry) -> list[str]:
         return [name for name in _OF_A_RUN if name in listed and (entry.folder / name).exists()]
     if entry.said.kind == EXPORT:
         return []
-    return sorted(
-        name for name in listed if "/" not in name and (entry.folder / name).is_file() and (entry.folder / name).stat().st_size <= _SMALL
-    )
+    files = (name for name in listed if "/" not in name and (entry.folder / name).is_file())
+    return sorted(name for name in files if name in _ALWAYS or (entry.folder / name).stat().st_size <= _SMALL)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -131,9 +131,7 @@ def certificate(programme: Programme, plan: Plan, record: Record, verified: Veri
     try:
         read_certificate(statement.canonical(made))
         for problem in () if record.steps_file is None else steps_disagreements(record.steps_file, said):
-            raise CertificateError(
-                f"no certificate can be made: {problem}", fix="apply the plan again: it goes on, and seals what was done"
-            )
+            raise CertificateError(f"no certificate can be made: {problem}", fix="apply the plan again: it seals what was done")
     except ValueError as error:
         raise CertificateError(f"no certificate can be made: {error}", fix="verify again; if it stays so, report it") from error
     return made

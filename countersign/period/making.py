@@ -321,9 +321,15 @@ class _Building:
 
     def _offboardings(self, held: Sequence[InForce], names: Mapping[str, str]) -> None:
         asked: dict[str, list[str]] = {}
+        certified: dict[str, Row] = {}
         for member in self.found.entries:
-            if member.kind == "offboard" and isinstance(member.predicate.get("partner"), str):
-                asked.setdefault(member.predicate["partner"], []).append(member.said.run)
+            partner = member.predicate.get("partner")
+            if member.kind != "offboard" or not isinstance(partner, str):
+                continue
+            if "certificate" in member.predicate:
+                certified[partner] = {"certified": member.predicate.get("state"), "certificate": member.predicate["certificate"]}
+            else:
+                asked.setdefault(partner, []).append(member.said.run)
         ended = {}
         for each in names:
             day, over = accountability.end_of(held, each)
@@ -336,7 +342,9 @@ class _Building:
             day, over = ended[each]
             came = offboardings.outcome(looks, day, over)
             said = {name: getattr(came, name) for name in came.__slots__}
-            rows.append({"partner": each, "name": names[each], "ended_on": day, "runs": asked.get(each, [])} | said)
+            rows.append(
+                {"partner": each, "name": names[each], "ended_on": day, "runs": asked.get(each, [])} | said | certified.get(each, {})
+            )
         fill(self.db, "offboardings", rows)
 
     def _partners_seen(self) -> set[str]:

@@ -136,7 +136,8 @@ TABLES = {
         partner VARCHAR, name VARCHAR, ended_on DATE, runs VARCHAR[], identities_at_end BIGINT, last_seen TIMESTAMP,
         gone_on DATE,                                -- first complete night without any of them; null: not yet, or not known
         days_to_gone BIGINT, left_over BIGINT,       -- live identities on the last judged night
-        state VARCHAR, why VARCHAR                   -- gone, still there, unknown
+        state VARCHAR, why VARCHAR,                  -- gone, still there, unknown
+        certified VARCHAR, certificate VARCHAR       -- the latest certificate of an offboarding: complete or incomplete; its digest
     """,
     "drills": "sequence BIGINT, as_of TIMESTAMP, path VARCHAR, state VARCHAR, seconds BIGINT, findings BIGINT",
     # What an auditor drew, by size and seed; anybody draws the same again.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
 from sandbox import certificates
-from sandbox.graph import directory, resource_manager
+from sandbox.graph import directory, resource_manager, snapshot, writing
 from sandbox.graph.authority import ARM, GRAPH, Authority, Token
 from sandbox.graph.directory import Refusal
 from sandbox.graph.faults import Faults
@@ -55,7 +55,7 @@ class Request:
 class SandboxGraph:
     """Graph (`/v1.0`, two reports of `/beta`, `$batch`), Resource Manager and the token authority at one address.
 
-    It reads only: a change is refused with 403, as it is for an application with read permissions. With a contract each request is
+    What taking access away needs can be changed, by a tenant's revokers; readers are refused with 403. With a contract each request is
     checked, and refused with 400 where Graph has no such thing; without one it knows the properties that its own objects have.
     """
 
@@ -66,6 +66,8 @@ class SandboxGraph:
         self.deny = self._faults.deny
         self.slow = self._faults.slow
         self.break_answer = self._faults.break_answer
+        self.refuse_writes = self._faults.refuse_writes
+        self.ignore_writes = self._faults.ignore_writes
         self.heal = self._faults.heal
         self.address = ""
         """`https://127.0.0.1:PORT`: Graph, authority and Resource Manager at once; empty before the start.
@@ -115,6 +117,10 @@ class SandboxGraph:
             self._tenants[key] = SandboxTenant(key, self.address, self._contract)
         return self._tenants[key]
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that a change could touch, as plain JSON by tenant: two of them are equal when nothing is different."""
+        return {key: snapshot.of(tenant) for key, tenant in sorted(self._tenants.items())}
+
     def clear(self) -> None:
         """Forget what was asked so far."""
         self.requests.clear()
@@ -158,35 +164,42 @@ class SandboxGraph:
         if too_many is not None:
             return too_many
         tenant = self._tenants[token.tenant]
-        answer = self._graph(request, tenant) if request.path.startswith(("/v1.0/", "/beta/")) else self._arm(request, tenant)
+        answer = (self._graph if request.path.startswith(("/v1.0/", "/beta/")) else self._arm)(request, tenant, token.client)
         return self._faults.after(request, answer)
 
-    def _arm(self, request: Asked, tenant: SandboxTenant) -> Answer:
-        if self._faults.denied(request):
+    def _arm(self, request: Asked, tenant: SandboxTenant, client: str) -> Answer:
+        changes = request.method in {"PUT", "PATCH", "DELETE"}
+        refused = self._faults.write_refused(request) or client not in tenant.revokers if changes else self._faults.denied(request)
+        if refused:
             return resource_manager.error(403, "AuthorizationFailed", "The client does not have authorization to perform this action.")
+        if changes and self._faults.write_ignored(request):
+            with snapshot.kept(tenant):
+                return resource_manager.answer(tenant, request, self.address)
         return resource_manager.answer(tenant, request, self.address)
 
-    def _graph(self, request: Asked, tenant: SandboxTenant) -> Answer:
+    def _graph(self, request: Asked, tenant: SandboxTenant, client: str) -> Answer:
         try:
-            answer = self._read(request, tenant)
+            answer = self._asked(request, tenant, client)
         except Refusal as refusal:
             if refusal.status == 400:  # noqa: PLR2004 -- HTTP's number
                 self.broken_requests.append(f"{request.method} {request.path}: {refusal}")
             return _error(refusal.status, refusal.code, str(refusal))
         return answer
 
-    def _read(self, request: Asked, tenant: SandboxTenant) -> Answer:
+    def _asked(self, request: Asked, tenant: SandboxTenant, client: str) -> Answer:
         if self._contract is not None:
             problems = self._contract.check_request(request.method, request.path, request.query, _document(request))
             if problems:
                 raise Refusal(400, "BadRequest", " ".join(problems))
         version, path = request.path.strip("/").partition("/")[::2]
-        if request.method != "GET" or self._faults.denied(request):
+        if request.method != "GET":
+            return self._change(request, tenant, client, path)
+        if self._faults.denied(request):
             raise Refusal(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
         found = directory.meant(tenant, path)
         if found.kind.beta is not (version == "beta"):
             raise Refusal(400, "BadRequest", f"Resource not found for the segment '{path.rpartition('/')[2]}'.")
-        if not found.kind.read & tenant.permissions:
+        if not found.kind.read & tenant.granted(client):
             raise Refusal(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
         if found.kind.beta and not tenant.premium:
             message = "Neither tenant is B2C or tenant doesn't have premium license"
@@ -199,6 +212,23 @@ class SandboxGraph:
             if wrong:
                 raise AssertionError("; ".join(wrong))
         return Answer(answer.status, answer.body, {"x-ms-resource-unit": str(units), "OData-Version": "4.0", **answer.headers})
+
+    def _change(self, request: Asked, tenant: SandboxTenant, client: str, path: str) -> Answer:
+        wanted = writing.meant(request.method, path)
+        if wanted is None or self._faults.write_refused(request) or not wanted.needs & tenant.granted(client):
+            raise Refusal(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+        document = _document(request)
+        given = document if isinstance(document, dict) else {}
+        if self._faults.write_ignored(request):
+            with snapshot.kept(tenant):
+                answer = wanted.make(tenant, given)
+        else:
+            answer = wanted.make(tenant, given)
+        if self._contract is not None and wanted.type is not None and answer.body is not None:
+            wrong = self._contract.check_object(wanted.type, answer.body)
+            if wrong:
+                raise AssertionError("; ".join(wrong))
+        return answer
 
     def _batch(self, request: Asked, token: Token) -> Answer:
         """Judge each item by itself; answers come in another order than questions, as Graph allows itself."""

@@ -16,7 +16,7 @@ from uuid import uuid4
 from sandbox.graph.wire import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sandbox.graph.tenant import SandboxTenant
     from sandbox.graph.wire import Asked
@@ -74,22 +74,14 @@ class Authority:
         form = dict(parse_qsl(asked.body.decode(errors="replace"), keep_blank_values=True))
         return self._token(address, tenant, form)
 
-    def _token(self, address: str, tenant: SandboxTenant, form: Mapping[str, str]) -> Answer:  # noqa: PLR0911 -- one for each refusal
+    def _token(self, address: str, tenant: SandboxTenant, form: Mapping[str, str]) -> Answer:
         if form.get("grant_type") != "client_credentials":
             return _refused(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
         client = form.get("client_id", "")
-        if client not in tenant.readers:
-            message = f"Application with identifier '{client}' was not found in the directory '{tenant.id}'."
-            return _refused(400, "unauthorized_client", 700016, message)
-        if "client_assertion" in form:
-            if form.get("client_assertion_type") != _JWT_ASSERTION or not _well_formed(form["client_assertion"]):
-                return _refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.")
-        elif "client_secret" not in form:
-            message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
-            return _refused(401, "invalid_client", 7000218, message)
-        elif form["client_secret"] != tenant.readers[client]:
-            message = "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value."
-            return _refused(401, "invalid_client", 7000215, message)
+        known = {**tenant.readers, **tenant.revokers}
+        refused = _unproven(form) or (_wrong_secret(form, {known[client]}) if client in known else _signed_in(tenant, client, form))
+        if refused is not None:
+            return refused
         resource, default, _ = form.get("scope", "").rpartition("/.default")
         # One address serves both APIs here, so a token for it is good for both. Microsoft's own names are told apart, and the
         # address by its other name is Resource Manager's only.
@@ -101,13 +93,66 @@ class Authority:
             )
             return _refused(400, "invalid_scope", 70011, message)
         expires = time.time() + self.lives_s
+        roles = sorted(tenant.granted(client)) if GRAPH in audiences else []
         text = _token_text({
             "aud": resource, "iss": f"{address}/{tenant.id}/", "tid": tenant.id, "appid": client, "oid": client, "idtyp": "app",
-            "app_displayname": "countersign-reader", "roles": sorted(tenant.permissions) if GRAPH in audiences else [], "exp": int(expires),
+            "app_displayname": "countersign-reader", "roles": roles, "exp": int(expires),
         })  # fmt: skip
         self._tokens[text] = Token(tenant.id, client, audiences, expires)
         body = {"token_type": "Bearer", "expires_in": self.lives_s, "ext_expires_in": self.lives_s, "access_token": text}
         return Answer(200, body, {"Cache-Control": "no-store"})
+
+
+def _unproven(form: Mapping[str, str]) -> Answer | None:
+    """Return the refusal of a form that proves nothing, None for one with a secret or an assertion."""
+    if "client_assertion" in form:
+        if form.get("client_assertion_type") != _JWT_ASSERTION or not _well_formed(form["client_assertion"]):
+            return _refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.")
+    elif "client_secret" not in form:
+        message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+        return _refused(401, "invalid_client", 7000218, message)
+    return None
+
+
+def _wrong_secret(form: Mapping[str, str], good: set[str]) -> Answer | None:
+    if "client_assertion" in form or form["client_secret"] in good:
+        return None
+    message = "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value."
+    return _refused(401, "invalid_client", 7000215, message)
+
+
+def _signed_in(tenant: SandboxTenant, client: str, form: Mapping[str, str]) -> Answer | None:
+    """Return why an application of the directory gets no token; None where it does."""
+    principals = [each for each in tenant.objects.get("servicePrincipals", {}).values() if each["appId"] == client]
+    applications = [each for each in tenant.objects.get("applications", {}).values() if each["appId"] == client]
+    if not principals:
+        message = f"Application with identifier '{client}' was not found in the directory '{tenant.id}'."
+        return _refused(400, "unauthorized_client", 700016, message)
+    if any(each["accountEnabled"] is False for each in principals) or any(each["isDisabled"] for each in (*principals, *applications)):
+        return _refused(400, "unauthorized_client", 7000112, f"Application '{client}'({principals[0]['displayName']}) is disabled.")
+    if "client_assertion" in form:
+        return _foreign_token(tenant, (*applications, *principals), form["client_assertion"])
+    now = f"{tenant.clock():%Y-%m-%dT%H:%M:%SZ}"
+    listed = [each for found in (*principals, *applications) for each in found["passwordCredentials"]]
+    late = {tenant.secret_texts.get(each["keyId"], "") for each in listed if (each["endDateTime"] or "9999") < now}
+    if form["client_secret"] in late - {""}:
+        return _refused(401, "invalid_client", 7000222, f"The provided client secret keys for app '{client}' are expired.")
+    return _wrong_secret(form, {tenant.secret_texts[each["keyId"]] for each in listed if each["keyId"] in tenant.secret_texts})
+
+
+def _foreign_token(tenant: SandboxTenant, found: Iterable[Mapping[str, Any]], assertion: str) -> Answer | None:
+    """Return the refusal of an assertion that no certificate and no federated credential stands for; signatures are not checked."""
+    payload = assertion.split(".")[1]
+    said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    for each in found:
+        if said.get("iss") == each["appId"] and each["keyCredentials"]:
+            return None
+        for collection in ("applications", "servicePrincipals"):
+            trusted = tenant.objects.get(f"{collection}/{each['id']}/federatedIdentityCredentials", {}).values()
+            if any((one["issuer"], one["subject"]) == (said.get("iss"), said.get("sub")) for one in trusted):
+                return None
+    message = f"No matching federated identity record found for presented assertion subject '{said.get('sub')}'."
+    return _refused(401, "invalid_client", 700213, message)
 
 
 def _token_text(claims: Mapping[str, object]) -> str:

@@ -111,6 +111,12 @@ class SandboxAzure:
         resource_id = f"{scope.rstrip('/')}/providers/Microsoft.Authorization/RoleAssignments/{name}"
         return self.add("authorizationresources", resource_id, properties=properties)
 
+    def assign(self, resource_id: str, given: Mapping[str, object], at: datetime) -> str:
+        """Write a role assignment as Resource Manager was told to; returns its resource id."""
+        scope = resource_id[: resource_id.lower().index("/providers/microsoft.authorization/")] or "/"
+        made = {"createdOn": at.isoformat(), "updatedOn": at.isoformat(), "createdBy": "", "updatedBy": "", "condition": None}
+        return self.add("authorizationresources", resource_id, properties={**made, "description": "", **given, "scope": scope})
+
     def lighthouse(
         self, managing_tenant: str, subscription: str, authorizations: Mapping[str, str], *, name: str = "Managed services"
     ) -> str:

@@ -86,11 +86,20 @@ def _inside(tenant: SandboxTenant, collection: str, rest: Sequence[str]) -> Mean
     if len(rest) == 1:
         return Meant(kind, collection, (found,), single=True)
     child = _child(tenant, collection, found, rest[1])
+    if child is not None and rest[1:2] == ["federatedIdentityCredentials"] and rest[2:] not in ([], ["$count"]):
+        return _one_of(child, rest[2])
     if child is None or len(rest) > 3 or rest[2:] not in ([], ["$count"]):  # noqa: PLR2004 -- object, navigation, $count
         raise Refusal(400, "BadRequest", f"Resource not found for the segment '{rest[-1]}'.")
     if child.kind.single and not child.found:
         raise _missing(rest[1])
     return replace(child, count=rest[2:] == ["$count"])
+
+
+def _one_of(child: Meant, key: str) -> Meant:
+    found = next((each for each in child.found if each["id"] == key), None)
+    if found is None:
+        raise _missing(key)
+    return replace(child, found=(found,), single=True)
 
 
 def _missing(what: str) -> Refusal:

@@ -41,6 +41,8 @@ class Faults:
         self._denied: list[str] = []
         self._slow: list[tuple[str, float]] = []
         self._broken: list[_Broken] = []
+        self._refused: list[tuple[str, str]] = []
+        self._ignored: list[tuple[str, str]] = []
         self._lock = Lock()
         self.closing = Event()
         """Set when the server stops: nobody waits any more."""
@@ -61,8 +63,18 @@ class Faults:
         """Spoil good answers, all of them or the next few."""
         self._broken.append(_Broken(prefix, how, 1 if how == "503-once" else times))
 
+    def refuse_writes(self, prefix: str, *, method: str = "*") -> None:
+        """Refuse changes with 403, whatever the permissions are; `method` is one of HTTP's, `*` for all."""
+        self._refused.append((method, prefix))
+
+    def ignore_writes(self, prefix: str, *, method: str = "*") -> None:
+        """Answer changes as if they were made, and make none."""
+        self._ignored.append((method, prefix))
+
     def heal(self) -> None:
         """Take back every fault."""
+        self._refused.clear()
+        self._ignored.clear()
         self._throttles.clear()
         self._denied.clear()
         self._slow.clear()
@@ -71,6 +83,14 @@ class Faults:
     def denied(self, asked: Asked) -> bool:
         """Say whether a path is refused."""
         return any(_covers(prefix, asked.path) for prefix in self._denied)
+
+    def write_refused(self, asked: Asked) -> bool:
+        """Say whether a change is refused."""
+        return self.denied(asked) or _named(self._refused, asked)
+
+    def write_ignored(self, asked: Asked) -> bool:
+        """Say whether a change is only said to be made."""
+        return _named(self._ignored, asked)
 
     def before(self, asked: Asked) -> Answer | None:
         """Wait where answers are slow; return the 429 where this request is one too many."""
@@ -95,6 +115,10 @@ class Faults:
                     each.times = None if each.times is None else each.times - 1
                     return _spoilt(asked, answer, each.how)
         return answer
+
+
+def _named(faults: list[tuple[str, str]], asked: Asked) -> bool:
+    return any(method in {"*", asked.method} and _covers(prefix, asked.path) for method, prefix in faults)
 
 
 def _covers(prefix: str, path: str) -> bool:

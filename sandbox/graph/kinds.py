@@ -31,6 +31,12 @@ READER = frozenset({
     "RoleManagement.Read.Directory", "User.Read.All",
 })  # fmt: skip
 """What a reader of everything here is granted."""
+REVOKER = frozenset({
+    "AgentIdentity.DeleteRestore.All", "AgentIdentity.EnableDisable.All", "AppRoleAssignment.ReadWrite.All", "Application.ReadWrite.All",
+    "DelegatedPermissionGrant.ReadWrite.All", "Policy.ReadWrite.CrossTenantAccess", "RoleManagement.ReadWrite.Directory",
+    "User.DeleteRestore.All", "User.EnableDisableAccount.All", "User.Read.All", "User.RevokeSessions.All",
+})  # fmt: skip
+"""What one that takes access away is granted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What Azure Resource Manager answers: the list of subscriptions, and Resource Graph's queries."""
+"""What Azure Resource Manager answers: subscriptions, Resource Graph's queries, and single role assignments and registrations."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 QUERY = "/providers/microsoft.resourcegraph/resources"
 _PAGE, _PAGE_MAX = 100, 1000
+_ASSIGNMENT = re.compile(r"(?P<scope>.*)/providers/microsoft\.authorization/roleassignments/[0-9a-f-]{36}")
+_REGISTRATION = re.compile(r"(?P<scope>.*)/providers/microsoft\.managedservices/registrationassignments/[0-9a-f-]{36}")
+_ASSIGNED = frozenset({"principalId", "roleDefinitionId", "principalType", "condition", "conditionVersion", "description"})
 _OLDEST = "2021-03-01"
 _KNOWN = frozenset({"query", "subscriptions", "managementGroups", "options", "facets"})
 _OPTIONS = frozenset({"$skipToken", "$top", "$skip", "resultFormat", "allowPartialScopes", "authorizationScopeFilter"})
@@ -26,6 +29,9 @@ def answer(tenant: SandboxTenant, asked: Asked, address: str) -> Answer:
     version = re.match(r"\d{4}-\d\d-\d\d", asked.query.get("api-version", ""))
     if version is None:
         return error(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
+    for pattern, one in ((_ASSIGNMENT, _assignment), (_REGISTRATION, _registration)):
+        if pattern.fullmatch(path):
+            return one(tenant, asked, path)
     if path == "/subscriptions" and asked.method == "GET":
         return _subscriptions(tenant, asked, address)
     if path == QUERY and asked.method == "POST":
@@ -40,6 +46,48 @@ def answer(tenant: SandboxTenant, asked: Asked, address: str) -> Answer:
 def error(status: int, code: str, message: str) -> Answer:
     """Write an error as Azure Resource Manager does."""
     return Answer(status, {"error": {"code": code, "message": message}})
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {"id": row["id"], "type": row["type"], "name": row["name"], "properties": row["properties"]}
+
+
+def _assignment(tenant: SandboxTenant, asked: Asked, path: str) -> Answer:
+    """Read, make or delete one role assignment, by its resource id in lower case."""
+    rows = tenant.azure.tables["authorizationresources"]
+    row = rows.get(path)
+    if asked.method == "PUT":
+        given = json.loads(asked.body).get("properties", {})
+        if not {"principalId", "roleDefinitionId"} <= given.keys() <= _ASSIGNED:
+            return error(400, "BadRequest", "The request content is not a role assignment.")
+        same = ("principalId", "roleDefinitionId")
+        scope = path.partition("/providers/microsoft.authorization/")[0] or "/"
+        twin = any(
+            (each["properties"].get("scope") or "").lower() == scope and all(each["properties"].get(name) == given[name] for name in same)
+            for each in rows.values()
+            if each["type"] == "microsoft.authorization/roleassignments"
+        )
+        if row is not None or twin:
+            return error(409, "RoleAssignmentExists", "The role assignment already exists.")
+        return Answer(201, _shown(rows[tenant.azure.assign(asked.path, given, tenant.clock()).lower()]))
+    if asked.method == "DELETE":
+        return Answer(204) if row is None else Answer(200, _shown(rows.pop(path)))
+    if not tenant.azure.readable:
+        return error(403, "AuthorizationFailed", "The client does not have authorization to perform this action.")
+    return error(404, "RoleAssignmentNotFound", "The role assignment is not found.") if row is None else Answer(200, _shown(row))
+
+
+def _registration(tenant: SandboxTenant, asked: Asked, path: str) -> Answer:
+    """Read or delete one delegation by Lighthouse; its definition stays."""
+    row = tenant.azure.tables["managedservicesresources"].get(path)
+    if asked.method == "DELETE":
+        if row is None:
+            return Answer(204)
+        del tenant.azure.tables["managedservicesresources"][path]
+        return Answer(200)
+    if not tenant.azure.readable:
+        return error(403, "AuthorizationFailed", "The client does not have authorization to perform this action.")
+    return error(404, "RegistrationAssignmentNotFound", "It is not found.") if row is None else Answer(200, _shown(row))
 
 
 def _subscriptions(tenant: SandboxTenant, asked: Asked, address: str) -> Answer:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from sandbox.graph.azure import SandboxAzure
-from sandbox.graph.kinds import CHILDREN, KINDS, LINKS, OBJECTS, READER, Kind
+from sandbox.graph.kinds import CHILDREN, KINDS, LINKS, OBJECTS, READER, REVOKER, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sandbox.graph.contract import Contract
 
@@ -70,6 +70,16 @@ class SandboxTenant:
         """Whether the tenant has the licence that sign-in times need."""
         self.readers: dict[str, str] = {}
         """Client id to secret of the applications that may read; they are no objects of the directory."""
+        self.revocation: set[str] = set(REVOKER)
+        """Application permissions of the revokers."""
+        self.revokers: dict[str, str] = {}
+        """Client id to secret of the applications that may take access away; no objects of the directory either."""
+        self.secret_texts: dict[str, str] = {}
+        """keyId to the text of a client secret, for those that somebody asked for."""
+        self.deleted: dict[str, tuple[str, dict[str, Any]]] = {}
+        """Directory objects that were deleted, by id, each with its collection."""
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """What time it is here."""
         self.azure = SandboxAzure(self.id)
         self.objects: dict[str, dict[str, dict[str, Any]]] = {}
         """By collection, then id."""
@@ -96,6 +106,35 @@ class SandboxTenant:
         """Return what `azure.identity.EnvironmentCredential` needs to log in as a reader of its own."""
         client, secret = self.reader()
         return {"AZURE_TENANT_ID": self.id, "AZURE_CLIENT_ID": client, "AZURE_CLIENT_SECRET": secret}
+
+    def revoker(self) -> tuple[str, str]:
+        """Register one more application that may take access away; returns its client id and secret."""
+        client = self.new_id("revoker")
+        self.revokers[client] = secrets.token_urlsafe(24)
+        return client, self.revokers[client]
+
+    def revoking_environment(self) -> dict[str, str]:
+        """Return what Countersign needs to log in as a revoker of its own."""
+        client, secret = self.revoker()
+        return {"COUNTERSIGN_REVOKE_AZURE_CLIENT_ID": client, "COUNTERSIGN_REVOKE_AZURE_CLIENT_SECRET": secret}
+
+    def secret_text(self, key_id: str) -> str:
+        """Return what an application signs in with that has this client secret."""
+        return self.secret_texts.setdefault(key_id, secrets.token_urlsafe(24))
+
+    def granted(self, client: str) -> set[str]:
+        """Return the application permissions of Graph that a client has."""
+        if client in self.revokers:
+            return self.revocation
+        if client in self.readers:
+            return self.permissions
+        held: set[str] = set()
+        for resource in self.objects.get("servicePrincipals", {}).values():
+            values = {role["id"]: role["value"] for role in resource["appRoles"]} if resource["appId"] == GRAPH_APP else {}
+            for given in self.objects.get(f"servicePrincipals/{resource['id']}/appRoleAssignedTo", {}).values():
+                if self.objects["servicePrincipals"].get(given["principalId"], {}).get("appId") == client:
+                    held.add(values.get(given["appRoleId"], ""))
+        return held
 
     def new_id(self, what: str) -> str:
         """Make up a guid, the same one each time the same things are made in the same order."""
@@ -191,7 +230,7 @@ class SandboxTenant:
     def secret(self, object_id: str, start: datetime, end: datetime | None, *, name: str | None = None) -> str:
         """Add a client secret to an application or service principal; returns its keyId."""
         key_id = self.new_id("passwordCredentials")
-        given = {"keyId": key_id, "displayName": name, "hint": "abc", "startDateTime": start, "endDateTime": end}
+        given = {"keyId": key_id, "displayName": name, "hint": "q~8", "startDateTime": start, "endDateTime": end}
         return self._credential(object_id, "passwordCredentials", {**given, "customKeyIdentifier": None, "secretText": None})
 
     def certificate(self, object_id: str, start: datetime, end: datetime | None, *, name: str | None = None) -> str:

@@ -446,60 +446,6 @@ def test_the_least_policy_reads_the_depth_as_well(bao: SandboxVault, monkeypatch
     assert told == {r.kind for r in found if isinstance(r, Provenance) and r.field == "*"}
 
 
-def test_the_revoking_policy_revokes_and_reads_no_secret(bao: SandboxVault) -> None:
-    root = bao.client()
-    revoker = bao.client(token=bao.reader_token(vault.permission_files()["revoke.hcl"], name="revoker"))
-    entity = bao.entity("doomed")
-    revoker.write_data(f"identity/entity/id/{entity}", data={"disabled": True})
-    assert revoker.read(f"identity/entity/id/{entity}")["data"]["disabled"] is True
-    for more in ({"policies": ["admin"]}, {"disabled": False, "policies": ["admin"]}, {"name": "x"}):
-        with pytest.raises(hvac.exceptions.Forbidden):
-            revoker.write_data(f"identity/entity/id/{entity}", data=more)
-
-    bao.approle("doomed")
-    accessor = bao.secret_id("doomed")
-    revoker.write_data("auth/approle/role/doomed/secret-id-accessor/destroy", data={"secret_id_accessor": accessor})
-    with pytest.raises((hvac.exceptions.InvalidPath, hvac.exceptions.InvalidRequest)):
-        revoker.write_data("auth/approle/role/doomed/secret-id-accessor/lookup", data={"secret_id_accessor": accessor})
-
-    one, other = bao.login("doomed"), bao.login("doomed")
-    revoker.write_data("auth/token/revoke-accessor", data={"accessor": one.lookup_token()["data"]["accessor"]})
-    with pytest.raises(hvac.exceptions.Forbidden):
-        one.lookup_token()
-    assert other.lookup_token()["data"]["policies"] == ["default"]
-    revoker.write_data("sys/leases/revoke-prefix/auth/approle/login", data={})
-    with pytest.raises(hvac.exceptions.Forbidden):
-        other.lookup_token()
-    revoker.delete("auth/approle/role/doomed")
-    bao.user("doomed")
-    root.write_data("auth/cert/certs/doomed", data={"certificate": _authority(bao)})
-    lease = root.write_data("pki/issue/leased", data={"common_name": "doomed.example"})["lease_id"]
-    for path in ("auth/userpass/users/doomed", "auth/cert/certs/doomed"):
-        revoker.delete(path)
-    revoker.write_data("sys/leases/revoke", data={"lease_id": lease})
-    with pytest.raises(hvac.exceptions.InvalidRequest, match="invalid lease"):
-        revoker.write_data("sys/leases/lookup", data={"lease_id": lease})
-    assert [root.read(f"auth/{path}/doomed") for path in ("approle/role", "userpass/users", "cert/certs")] == [None, None, None]
-
-    serial = bao.certificate("doomed.example")
-    revoker.write_data("pki/revoke", data={"serial_number": serial})
-    assert revoker.read(f"pki/cert/{serial}")["data"]["revocation_time"] > 0
-    bao.kv("doomed", {"password": CANARY})
-    revoker.write_data("secret/delete/doomed", data={"versions": [1]})
-    revoker.write_data("secret/undelete/doomed", data={"versions": [1]})
-    forbidden: tuple[Callable[[], object], ...] = (
-        lambda: revoker.read("secret/data/doomed"),
-        lambda: revoker.write_data("secret/data/doomed", data={"data": {}}),
-        lambda: revoker.write_data("auth/approle/role/worker/secret-id", data={}),
-        lambda: revoker.write_data("auth/approle/role/worker", data={"token_policies": ["admin"]}),
-        lambda: revoker.write_data("sys/policies/acl/own", data={"policy": ""}),
-        lambda: revoker.read("secret/metadata/doomed"),
-    )
-    for refused in forbidden:
-        with pytest.raises(hvac.exceptions.Forbidden):
-            refused()
-
-
 def test_the_reader_cannot_revoke(bao: SandboxVault) -> None:
     reader = bao.client(token=bao.reader_token(vault.policy_hcl()))
     entity = bao.entity("kept")

@@ -11,7 +11,7 @@ import pytest
 
 from countersign import programme
 from countersign.errors import ConfigError, Problem
-from countersign.programme import AwsSource, AzureSource, FilesSource, Limits, VaultAuth, VaultSource
+from countersign.programme import AwsSource, AzureSource, FilesSource, Limits, RequestTracker, VaultAuth, VaultSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ sources:
   - {name: aws, provider: aws, accounts: ["444455556666"], regions: [eu-west-2], role: null, external_id: null, endpoint: null}
   - {name: vault, provider: vault, address: "http://127.0.0.1:8200", namespace: null, auth: {method: token}}
   - {name: exports, provider: files, path: exports/}      # AWS credential report CSV, GAAD JSON, az/gcloud JSON lists
-desk: {kind: local}                      # local | jira | servicenow | github | gitlab | request_tracker
+desk: {kind: local}                      # local | request_tracker
 limits: {max_new_share: 0.5, max_gone_share: 0.3, tickets_per_run: 200}
 """
 CUSTOMER = """\
@@ -74,6 +74,18 @@ def test_the_folder_of_the_design_loads(folder: Path, monkeypatch: pytest.Monkey
     assert programme.today_in(loaded.register, datetime(2026, 11, 22, 12, tzinfo=UTC)) == date(2026, 11, 23)
 
 
+def test_a_tracker_is_named_with_where_its_token_is(folder: Path) -> None:
+    change(folder, "kind: local", RT.replace("env:RT", "file:keys/rt.token") + ", ca: ca.pem, name: helpdesk")
+    desk = programme.load(folder).desk
+    assert desk == RequestTracker(
+        url="https://rt.northwind.example/rt",
+        queue="Partner access",
+        token_from=f"file:{folder / 'keys/rt.token'}",
+        ca=str(folder / "ca.pem"),
+        name="helpdesk",
+    )
+
+
 def test_what_is_left_out_has_a_default(folder: Path) -> None:
     (folder / "countersign.yaml").write_text(CONFIG[: CONFIG.index("desk:")], encoding="utf-8")
     change(folder, ", auth: {method: token}", "")
@@ -102,6 +114,7 @@ def test_everything_optional_can_be_given(folder: Path) -> None:
 VAULT = 'provider: vault, address: "http://127.0.0.1:8200", namespace: null, auth: {method: token}'
 
 SECRET = "hunter2-do-not-print"
+RT = 'kind: request_tracker, url: "https://rt.northwind.example/rt", queue: Partner access, token_from: "env:RT"'
 
 
 def test_azure_resource_manager_is_that_of_graph_s_cloud_and_paths_are_made_absolute(folder: Path) -> None:
@@ -176,6 +189,13 @@ WRONG = [
     ("path: exports/", "paths: exports/, path: exports/", 7, "sources.2.paths", "not a known key", "did you mean `path`?"),
     ("kind: local", "kind: jira, url: x", 8, "desk.kind", "not in this version", "local"),
     ("kind: local", "kind: lokal", 8, "desk.kind", "should be 'local'", "'local'"),
+    ("{kind: local}", "local", 8, "desk", "not a desk", "kind: local"),
+    ("kind: local", RT.replace("https:", "http:"), 8, "desk.url", "in the clear", "https://"),
+    ("kind: local", RT.replace(", queue: Partner access", ""), 8, "desk.queue", "missing", "queue"),
+    ("kind: local", RT.replace("Partner access", "\"x' OR Queue != 'x\""), 8, "desk.queue", "not the name of a queue", "as RT shows it"),
+    ("kind: local", RT.replace("env:RT", SECRET), 8, "desk.token_from", "does not say where", "never the token itself"),
+    ("kind: local", f"{RT}, closes: done", 8, "desk.closes", "`inactive`", "`inactive`"),
+    ("kind: local", f"{RT}, declines: resolved", 8, "desk.declines", "approves too", "a status each"),
 ]
 
 

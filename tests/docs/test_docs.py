@@ -79,9 +79,8 @@ def test_paths_that_are_named_exist(page: Path) -> None:
 @each_page
 def test_commands_that_are_named_are_the_programs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in commands(page):
-        name = (
-            words[:2] if words[:1] in (["register"], ["exception"], ["keys"], ["evidence"]) or words[:2] == ["runs", "diff"] else words[:1]
-        )
+        grouped = words[:1] in (["register"], ["exception"], ["keys"], ["evidence"], ["offboard"]) or words[:2] == ["runs", "diff"]
+        name = words[:2] if grouped else words[:1]
         assert answer([*name, "--help"]) == 0, words
         known = capsys.readouterr().out
         assert [word for word in words if word.startswith("-") and not re.search(rf"(?<!\S){word}(?!\S)", known)] == [], words

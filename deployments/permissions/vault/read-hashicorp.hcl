@@ -67,6 +67,9 @@ path "identity/entity/id/+" {
 path "identity/group/id/+" {
   capabilities = ["read"]
 }
+path "identity/lookup/entity" {
+  capabilities = ["update"]
+}
 path "sys/audit" {
   capabilities = ["read", "sudo"]
 }
