@@ -13,7 +13,7 @@ from countersign.offboarding import broken_glass as glasses
 from countersign.offboarding import folder
 from countersign.offboarding.applied import KIND, Applied, Done
 from countersign.offboarding.deciding import INTENT, approved_at, check_able, check_not_declined, decided
-from countersign.offboarding.journal import MAY_BE_MADE, SETTLED, Followed, Journal, Run
+from countersign.offboarding.journal import SETTLED, Followed, Journal, Run
 from countersign.offboarding.plan import PlanError, drift
 from countersign.offboarding.stepping import PATIENCE, Hands, Pace, attempt, carry_out, differences
 from countersign.state import State
@@ -158,7 +158,7 @@ class _Work:
             given = approved_at(folder.approvals(self.programme, plan), digests)
             run = replace(run, approvers=tuple(decision.approvers), approved_at=given)
         self.tell("approved; looking whether everything is still as planned")
-        made = frozenset(step.step for step in journal.steps(plan.id).values() if step.state in MAY_BE_MADE or step.attempts)
+        made = frozenset(step.step for step in journal.steps(plan.id).values() if step.may_be_made)
         found = self._drifted(replan, made)
         if found:
             said = f"plan {plan.id} does not fit any more: " + "; ".join(found)

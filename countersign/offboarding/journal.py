@@ -71,6 +71,7 @@ plan_steps = sa.Table(
     sa.Column("writer", sa.Text),
     sa.Column("why", sa.Text),
     sa.Column("undone_by", sa.Text),
+    sa.Column("refused", sa.Boolean, nullable=False, default=False),
 )
 approvals_used = sa.Table(
     "approvals_used",
@@ -119,6 +120,13 @@ class Step:
     """Why it is not made, or what is to be known of how it was."""
     undone_by: str | None
     """The plan that took it back."""
+    refused: bool = False
+    """Whether the provider refused the last write, so that it is certain that this was not made."""
+
+    @property
+    def may_be_made(self) -> bool:
+        """Return whether it is made, or was written and nobody saw what came of that."""
+        return self.state in MAY_BE_MADE or (self.attempts > 0 and not self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +323,7 @@ class Journal:
         """Record that a step is about to be written, with what was there; counts as an attempt."""
         values = {
             "state": "intended", "pre_image": _json(pre_image), "seen": _json(pre_image), "intended_at": now, "written_at": None,
-            "reader": who[0], "writer": who[1], "why": None, "attempts": plan_steps.c.attempts + 1,
+            "reader": who[0], "writer": who[1], "why": None, "refused": False, "attempts": plan_steps.c.attempts + 1,
         }  # fmt: skip
         self._step(plan, step, values)
 
@@ -334,6 +342,11 @@ class Journal:
     def failed(self, plan: str, step: str, seen: State | None, why: str) -> None:
         """Record that a step is not made, as far as anybody could see; `seen`: what it is instead, None: that could not be looked at."""
         self._step(plan, step, {"state": "failed", "seen": None if seen is None else _json(seen), "verified_at": None, "why": why})
+
+    def refused(self, plan: str, step: str, seen: State | None, why: str) -> None:
+        """Record that a step failed as `failed` does, and that the provider refused the write."""
+        self.failed(plan, step, seen, why)
+        self._step(plan, step, {"refused": True})
 
     def finish(self, run: Run, state: PlanState, now: datetime, entry: tuple[int, str], follows: Followed | None) -> None:
         """Record how a run ended, where it is in the ledger (sequence, digest of the statement), and what that means for other plans."""

@@ -77,7 +77,7 @@ def _why_not(change: Change, step: Step) -> str | None:
         return None if change.reversible else "it cannot be taken back"
     if step.state == "found":
         return "it was so when its turn came, so it is not this plan's to take back"
-    return "it may have been made, and nobody has seen it since" if step.state == "intended" or step.attempts else None
+    return "it may have been made, and nobody has seen it since" if step.may_be_made else None
 
 
 def _left(change: Change, why: str) -> Left:

@@ -114,14 +114,14 @@ def carry_out(  # noqa: PLR0913 - one step and its surroundings
     try:
         hand = hands.of(change.source, change.scope)
         who = hands.who(change.source, change.scope)
-        seen = _first_look(hand, change, pace, written=step.attempts > 0)
+        seen = _first_look(hand, change, pace, written=step.may_be_made)
     except RevocationError as error:
         journal.failed(plan, change.id, None, f"nothing was written: {_cut(error.message)}")
         return
     if seen == change.before:
         journal.intended(plan, change.id, seen, who, pace.clock())
         _write(change, hand, journal, pace, plan)
-    elif seen == change.after and step.attempts:
+    elif seen == change.after and step.may_be_made:
         journal.made(plan, change.id, seen, pace.clock(), "it was written earlier, and was seen to be made only now")
     elif seen == change.after and others:
         journal.found(plan, change.id, seen, pace.clock(), "it was so when its turn came: by an earlier step, or by somebody else")
@@ -144,11 +144,11 @@ def _first_look(hand: Hand, change: Change, pace: Pace, *, written: bool) -> Sta
 
 
 def _write(change: Change, hand: Hand, journal: Journal, pace: Pace, plan: str) -> None:
-    refused, patience = None, pace.patience
+    refused, patience, record = None, pace.patience, journal.failed
     try:
         _safely("writing", lambda: hand.write(change))
     except RevocationDeniedError as error:
-        refused, patience = f"it was refused: {_cut(error.message)}", timedelta()
+        refused, patience, record = f"it was refused: {_cut(error.message)}", timedelta(), journal.refused
     except RevocationError as error:
         refused, patience = f"the write brought no answer that holds: {_cut(error.message)}", min(SETTLE, pace.patience)
     else:
@@ -159,7 +159,7 @@ def _write(change: Change, hand: Hand, journal: Journal, pace: Pace, plan: str) 
         return
     said = refused or f"the provider took it, and after {patience.total_seconds():.0f} s it is still not so"
     now = f"it could not be looked at: {trouble}" if seen is None else f"it is {_short(seen)}"
-    journal.failed(plan, change.id, seen, f"{said}; {now}")
+    record(plan, change.id, seen, f"{said}; {now}")
 
 
 def look(hand: Hand, change: Change) -> State:
