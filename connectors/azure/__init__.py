@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from connectors.azure import credentials, directory, people, records, resources, roles
+from connectors.azure.canary import planter
 from connectors.azure.door import Refusal
 from connectors.azure.estate import Estate
-from connectors.azure.permissions import READ_AZURE, READ_GRAPH, REVOKE_AZURE, REVOKE_GRAPH, lacking, permission_files
+from connectors.azure.permissions import DRILL_PERMISSIONS, READ_AZURE, READ_GRAPH, REVOKE_AZURE, REVOKE_GRAPH, lacking, permission_files
 from connectors.azure.provenance import CALLS
 from connectors.azure.revoking import hand
 from connectors.azure.visit import PROVIDER, Visit, check_tenant, entered
@@ -27,7 +28,18 @@ if TYPE_CHECKING:
     from countersign.programme import AzureSource, Source
     from countersign.reading import ReadRequest
 
-__all__ = ["PERMISSIONS", "PROVIDER", "REVOKE_PERMISSIONS", "hand", "permission_files", "probe", "read", "scopes"]
+__all__ = [
+    "DRILL_PERMISSIONS",
+    "PERMISSIONS",
+    "PROVIDER",
+    "REVOKE_PERMISSIONS",
+    "hand",
+    "permission_files",
+    "planter",
+    "probe",
+    "read",
+    "scopes",
+]
 
 PERMISSIONS = tuple(sorted((*READ_GRAPH, *READ_AZURE)))
 REVOKE_PERMISSIONS = tuple(sorted((*REVOKE_GRAPH, *REVOKE_AZURE)))

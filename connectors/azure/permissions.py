@@ -17,6 +17,7 @@ _IDS: Mapping[str, str] = {
     "AppRoleAssignment.ReadWrite.All": "06b708a9-e830-4db3-a914-8e69da51d44f",
     "Application.Read.All": "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
     "Application.ReadWrite.All": "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9",
+    "Application.ReadWrite.OwnedBy": "18a4783c-866b-4cc7-a460-3d5e5662c884",
     "AuditLog.Read.All": "b0afded3-3588-46d8-8b3d-9842eff778da",
     "DelegatedPermissionGrant.ReadWrite.All": "8e8e4742-1d95-4f68-9d56-6ee75648c72a",
     "Directory.Read.All": "7ab1d382-f21e-4acd-a863-ba3e13f7da61",
@@ -66,6 +67,8 @@ REVOKE_AZURE = (
     "Microsoft.Authorization/roleAssignments/write",
     "Microsoft.ManagedServices/registrationAssignments/delete",
 )
+DRILL_PERMISSIONS = ("Application.ReadWrite.OwnedBy",)
+"""What the identity that drills needs: it lists applications, and manages those only that it made itself."""
 
 ANSWERED_BY: tuple[tuple[str, str], ...] = (
     ("/beta/reports/", "AuditLog.Read.All"),
@@ -97,11 +100,13 @@ def lacking(operation: str) -> str:
 
 
 def permission_files() -> Mapping[str, str]:
-    """Give what an administrator installs, file name to text: Graph permissions and Azure roles, for reading and for revoking apart.
+    """Give what an administrator installs, file name to text: Graph permissions and Azure roles, for reading, for revoking and for drills apart.
 
-    `read.json` and `revoke.json` are the `requiredResourceAccess` of an application's manifest.
+    `drill.json`, `read.json` and `revoke.json` are the `requiredResourceAccess` of an application's manifest.
     """
     return {
+        "drill.json": _manifest(DRILL_PERMISSIONS),
+        "drill.txt": _listed(DRILL_PERMISSIONS),
         "read.json": _manifest(READ_GRAPH),
         "read.txt": _listed(READ_GRAPH),
         "revoke.json": _manifest(REVOKE_GRAPH),
