@@ -1786,7 +1786,10 @@ def steps_disagreements(raw: bytes, said: Mapping[str, Any]) -> Iterator[str]:
 
 
 def certificate_state(said: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List what keeps an offboarding from being complete, from a certificate's own rows: (what it is about, its id), sorted."""
+    """List what an offboarding leaves over, from a certificate's own rows: (what it is about, its id), sorted.
+
+    What is about a `session` ends by itself or cannot be called back by anybody: it is told, and keeps nothing from being complete.
+    """
     until = _time(said["times"]["verified"])
     open_ = [("holding", held["uid"]) for held in said["holdings"] if held["verdict"] != "ended"]
     open_ += [("scope", scope_id(scope)) for scope in said["scopes"] if not scope["read"]]
@@ -1821,8 +1824,9 @@ def _disagreements(said: Mapping[str, Any]) -> Iterator[str]:
     left = sorted((row["about"], row["id"]) for row in said["residual"])
     if left != certificate_state(said):
         yield "the residual list is not what its rows leave over"
-    if (said["state"] == "complete") is bool(left):
-        yield f"it says {said['state']}, and {len(left)} things are left over"
+    waiting = sum(about != "session" for about, _ in left)
+    if (said["state"] == "complete") is bool(waiting):
+        yield f"it says {said['state']}, and {waiting} things wait for somebody"
     yield from _approval_disagreements(said)
     yield from _step_disagreements(said)
     yield from _scope_disagreements(said)

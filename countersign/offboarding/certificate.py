@@ -120,7 +120,7 @@ def certificate(programme: Programme, plan: Plan, record: Record, verified: Veri
     }  # fmt: skip
     said["secondsToRevoke"] = seconds_to_revoke(said)
     said["residual"] = list(_residual(said))
-    said["state"] = "incomplete" if said["residual"] else "complete"
+    said["state"] = "incomplete" if any(row["about"] != "session" for row in said["residual"]) else "complete"
     subjects = {PLAN: plan.digest()} | ({} if record.steps_file is None else {STEPS: hashlib.sha256(record.steps_file).hexdigest()})
     made = {
         "_type": STATEMENT_TYPE,

@@ -55,8 +55,10 @@ def close(database: Path, partner: str, *, only: Sequence[str] = (), without: It
         _fill(db, "wanted", only)
         narrowed = "uid NOT IN (SELECT uid FROM left_out)" + (" AND uid IN (SELECT uid FROM wanted)" if only else "")
         db.execute(f"DELETE FROM weighed WHERE NOT ({narrowed})")
-        holdings = _with_earlier(db, tuple(_holdings(db)), also)
-        return Closure(holdings, tuple(_undecided(db)), tuple(_noted(db, partner)), {"used": _used(db, holdings)})
+        left_out = tuple(without)
+        holdings = _with_earlier(db, tuple(_holdings(db)), tuple(held for held in also if not {held.uid, held.identity_uid} & {*left_out}))
+        noted = (*_noted(db, partner), *_stop_all_the_same(db, holdings))
+        return Closure(holdings, tuple(_undecided(db)), noted, {"used": _used(db, holdings)})
 
 
 def _holdings(db: duckdb.DuckDBPyConnection) -> Iterator[Holding]:
@@ -80,7 +82,11 @@ def _holdings(db: duckdb.DuckDBPyConnection) -> Iterator[Holding]:
 
 
 def _with_earlier(db: duckdb.DuckDBPyConnection, found: tuple[Holding, ...], also: Sequence[Holding]) -> tuple[Holding, ...]:
-    """Add what an earlier plan held and nothing points to any more, as the inventory has it now."""
+    """Add what an earlier plan held and nothing points to any more, as the inventory has it now.
+
+    An identity or credential that was not read stays as it was: some are read for what they may do only, so whoever lost that is out of
+    sight and not gone. Whether it is there is for the live look to say.
+    """
     have = {holding.uid for holding in found}
     missing = [holding for holding in also if holding.uid not in have]
     if not missing:
@@ -94,7 +100,8 @@ def _with_earlier(db: duckdb.DuckDBPyConnection, found: tuple[Holding, ...], als
     for table, name, parts in (("grants", "grant", _GRANT), ("trusts", "trust", _TRUST)):
         for row in _rows(db, f"SELECT * FROM {table} WHERE identity_uid IN (SELECT uid FROM asked_for)"):
             now[_part(name, row, parts)] = row
-    return (*found, *(replace(held, record=_record(now[held.uid])) for held in missing if held.uid in now))
+    again = (replace(held, record=_record(now[held.uid])) if held.uid in now else held for held in missing)
+    return (*found, *(held for held in again if held.uid in now or held.what in {"identity", "credential"}))
 
 
 def _undecided(db: duckdb.DuckDBPyConnection) -> Iterator[Left]:
@@ -125,6 +132,17 @@ def _noted(db: duckdb.DuckDBPyConnection, partner: str) -> Iterator[Noted]:
     for row in _rows(db, places, [partner]):
         said = f"only {partner} administers it: name an administrator of yours before, or nobody can get in"
         yield Noted(level="warning", uid=row["subject"], name=row["identity_name"], said=said)
+
+
+def _stop_all_the_same(db: duckdb.DuckDBPyConnection, holdings: Sequence[Holding]) -> Iterator[Noted]:
+    """Tell which credentials that are to stay are of no use, since their identity goes."""
+    going = {held.uid for held in holdings if held.what == "identity" and held.whole}
+    for row in _rows(
+        db, "SELECT uid, coalesce(name, uid) AS name, identity_uid FROM credentials WHERE uid IN (SELECT uid FROM left_out) ORDER BY uid"
+    ):
+        if row["identity_uid"] in going:
+            said = "it is to stay, and stops all the same, since its identity is switched off: leave the identity out instead"
+            yield Noted(level="warning", uid=row["uid"], name=row["name"], said=said)
 
 
 def _created(db: duckdb.DuckDBPyConnection, partner: str) -> Iterator[Noted]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from countersign.offboarding.plan import PlanError
-from countersign.schema import Utc, create, writing
+from countersign.offboarding.tables import approvals_owed, approvals_used, metadata, plan_runs, plan_steps, plans
+from countersign.schema import create, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,74 +26,6 @@ StepState = Literal["pending", "intended", "made", "found", "failed", "undone"]
 MAY_BE_MADE: frozenset[StepState] = frozenset({"intended", "made", "found"})
 """States of steps whose change was made, or may have been."""
 SETTLED: frozenset[StepState] = frozenset({"made", "found", "undone"})
-
-_metadata = sa.MetaData()
-plans = sa.Table(
-    "plans",
-    _metadata,
-    sa.Column("plan", sa.Text, primary_key=True),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("partner", sa.Text, nullable=False),
-    sa.Column("question", sa.Text, nullable=False, comment="what was asked, as JSON: a newer plan of the same takes its place"),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("made_at", Utc, nullable=False),
-    sa.Column("superseded_by", sa.Text),
-)
-plan_runs = sa.Table(
-    "plan_runs",
-    _metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("plan", sa.Text, sa.ForeignKey(plans.c.plan), nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("began_at", Utc, nullable=False),
-    sa.Column("ended_at", Utc),
-    sa.Column("state", sa.Text),
-    sa.Column("approvers", sa.Text, nullable=False),
-    sa.Column("approved_at", Utc),
-    sa.Column("broken_glass", sa.Text),
-    sa.Column("sequence", sa.Integer),
-    sa.Column("statement_digest", sa.Text),
-    sa.UniqueConstraint("plan", "number"),
-)
-plan_steps = sa.Table(
-    "plan_steps",
-    _metadata,
-    sa.Column("plan", sa.Text, sa.ForeignKey(plans.c.plan), primary_key=True),
-    sa.Column("step", sa.Text, primary_key=True),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("pre_image", sa.Text),
-    sa.Column("seen", sa.Text),
-    sa.Column("intended_at", Utc),
-    sa.Column("written_at", Utc),
-    sa.Column("verified_at", Utc),
-    sa.Column("reader", sa.Text),
-    sa.Column("writer", sa.Text),
-    sa.Column("why", sa.Text),
-    sa.Column("undone_by", sa.Text),
-    sa.Column("refused", sa.Boolean, nullable=False, default=False),
-)
-approvals_used = sa.Table(
-    "approvals_used",
-    _metadata,
-    sa.Column("digest", sa.Text, primary_key=True),
-    sa.Column("plan", sa.Text, sa.ForeignKey(plans.c.plan), nullable=False),
-    sa.Column("approver", sa.Text),
-    sa.Column("used_at", Utc, nullable=False),
-)
-approvals_owed = sa.Table(
-    "approvals_owed",
-    _metadata,
-    sa.Column("plan", sa.Text, sa.ForeignKey(plans.c.plan), primary_key=True),
-    sa.Column("partner", sa.Text, nullable=False),
-    sa.Column("by", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("taken_at", Utc, nullable=False),
-    sa.Column("owed_until", Utc, nullable=False),
-    sa.Column("settled_at", Utc),
-    sa.Column("settled_by", sa.Text),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +124,7 @@ class Journal:
     """The tables of plans in a state database; they are made where they are missing."""
 
     def __init__(self, engine: Engine) -> None:
-        create(engine, _metadata)
+        create(engine, metadata)
         self._engine = engine
         self._write = writing(engine)
 

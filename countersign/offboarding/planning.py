@@ -84,6 +84,12 @@ def plan(  # noqa: PLR0913 - what is asked, what was read, and when
     tell(f"{len(found.holdings)} things are {asked.partner}'s; looking each of them up")
     changes, left, unread = _changes(programme, asked, found, seen, made_at, clock)
     if asked.emergency:
+        waits = "it cannot be taken back, so it is not done in an emergency"
+        left += [
+            Left(change.target, change.name, f"{change.says}: {waits}", "plan without --emergency")
+            for change in changes
+            if not change.reversible
+        ]
         changes = [change for change in changes if change.reversible]
     approvers = may_approve(programme.register, DECIDED_UNDER[asked.trigger], asked.requested_by)
     needed = 2 if asked.phase == "delete" or len(changes) > programme.register.revocation.large else 1
