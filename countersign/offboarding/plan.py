@@ -170,7 +170,9 @@ def drift(signed: Plan, now: Plan, made: frozenset[str]) -> Iterator[str]:
     `now` is the same question asked again; `made`: ids of the signed steps that were made already, or may have been.
     """
     yield from _drift_of_steps(signed, {change.id: change for change in now.steps}, made)
-    known = {holding.uid for holding in signed.holdings}
+    planned = {change.id for change in signed.steps}
+    # What a signed step ends as well, as it is, changes nothing of the decision: a partner at work gets a new token every hour.
+    known = {holding.uid for holding in signed.holdings} | {uid for change in now.steps if change.id in planned for uid in change.takes}
     for holding in now.holdings:
         if holding.uid not in known:
             yield f"new since the plan: {holding.uid} ({holding.name}) is the partner's too"
