@@ -85,10 +85,10 @@ def _with_earlier(db: duckdb.DuckDBPyConnection, found: tuple[Holding, ...], als
     """Add what an earlier plan held and nothing points to any more, as the inventory has it now.
 
     An identity or credential that was not read stays as it was: some are read for what they may do only, so whoever lost that is out of
-    sight and not gone. Whether it is there is for the live look to say.
+    sight and not gone. Whether it is there is for the live look to say. Somebody else's identity counts only with what lets the partner in.
     """
     have = {holding.uid for holding in found}
-    missing = [holding for holding in also if holding.uid not in have]
+    missing = [holding for holding in also if holding.uid not in have and (holding.whole or holding.what != "identity")]
     if not missing:
         return found
     db.execute("CREATE TEMP TABLE asked_for (uid VARCHAR)")

@@ -119,6 +119,12 @@ def test_what_an_earlier_plan_held_counts_after_its_evidence_is_gone(found: Any)
     assert [held for held in before.holdings if held.what == "identity"] == list(found(one("somebody"), also=before.holdings).holdings)
 
 
+def test_somebody_else_s_identity_is_nothing_of_the_partner_s_once_it_is_let_in_no_more(found: Any) -> None:
+    role = one("shared", kind="role")
+    before = found(role, trust(role, ACME), trust(role, BRIGHT))
+    assert () == found(role, trust(role, BRIGHT), also=before.holdings).holdings
+
+
 def test_a_later_use_changes_no_holding(found: Any) -> None:
     job = one("job", tags={"partner": "acme"})
     earlier = found(job, key(job, used=3 * DAY))
