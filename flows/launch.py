@@ -12,11 +12,12 @@ from countersign.reconciliation import KIND
 from countersign.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from countersign.offboarding.process import Outcome
     from countersign.programme import Programme
-    from countersign.results import RunResult
+    from countersign.results import RunResult, Tell
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -48,3 +49,41 @@ def nightly(programme: Programme, *, slot: str, as_of: datetime | None = None, o
     if run is None or run.state == "running" or not run_evidence.was_judged(programme.evidence.store, run):
         raise CountersignError(f"the flow run ended {state.name} and judged nothing: {state.message}", fix="see `countersign runs`")
     return replace(run_evidence.earlier(programme.evidence.store, run), repeated=had)
+
+
+def applied(programme: Programme, plan: str, work: Callable[[Tell], Outcome]) -> Outcome:
+    """Carry out a plan as a flow run, so that Prefect shows it; the work itself, and all that is secret about it, stays in this process.
+
+    Raises what `work` raises.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from prefect import flow, get_run_logger
+    from prefect.client.schemas.objects import State as Ended
+    from prefect.client.schemas.objects import StateType
+
+    from flows.telling import to_log
+
+    came: list[Outcome] = []
+    refused: list[CountersignError] = []
+
+    @flow(name="offboard-apply", flow_run_name=f"apply {plan}", persist_result=False, validate_parameters=False)
+    def offboard_apply(programme: str, plan: str) -> Ended[None]:
+        del programme
+        try:
+            came.append(work(to_log(get_run_logger())))
+        except CountersignError as error:
+            refused.append(error)
+            return Ended(type=StateType.FAILED, name="Refused", message=error.message)
+        outcome = came[0]
+        whole = outcome.applied.state == "applied" and (outcome.certified is None or outcome.certified.state == "complete")
+        message = f"{plan} {outcome.applied.state}, evidence {outcome.applied.evidence}"
+        kind, name = (StateType.COMPLETED, "Completed") if whole else (StateType.FAILED, "Incomplete")
+        return Ended(type=kind, name=name, message=message)
+
+    state = offboard_apply(str(programme.folder), plan, return_state=True)
+    if refused:
+        raise refused[0]
+    if not came:
+        raise CountersignError(f"the flow run ended {state.name}: {state.message}", fix="see `countersign offboard status`")
+    return came[0]

@@ -13,11 +13,14 @@ from countersign.cli.run import UsageError, interrupted
 from countersign.results import EXIT_ACT, EXIT_FAILED, EXIT_FINE, EXIT_PARTIAL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from countersign.offboarding.applied import Done
     from countersign.offboarding.broken_glass import BrokenGlass
     from countersign.offboarding.plan import Asked, Plan
     from countersign.offboarding.process import Outcome
     from countersign.programme import Programme
+    from countersign.results import Tell
 
 Requester = Annotated[
     str, typer.Option("--as", metavar="PERSON", help="Who asks: the id of a person of yours, who cannot approve it then.")
@@ -127,7 +130,7 @@ def apply(  # noqa: PLR0913 - one parameter for each option
     It stops at the first step that fails, and goes on there when it is started again. Exit code 0: everything has ended; 1: something
     is left, which it lists; 2: it was refused, and nothing was changed; 3: somewhere nobody could look; 4: it failed.
     """
-    from countersign.offboarding import folder, process
+    from countersign.offboarding import folder
     from countersign.programme import load
 
     loaded = load(programme)
@@ -143,7 +146,7 @@ def apply(  # noqa: PLR0913 - one parameter for each option
         with show.progress(f"applying {made.id}") as tell:
             if dry_run:
                 return _rehearsed(loaded, made, tell_json=as_json)
-            outcome = process.carry_out(loaded, made, secrets=secrets, broken_glass=glass, tell=tell)
+            outcome = _carried_out(loaded, made, secrets, glass, tell)
     except KeyboardInterrupt:
         again = f"{show.program()} offboard apply {made.id} -p {show.path(programme)}"
         return interrupted("what was changed is in the journal, and nothing is repeated", again, as_json=as_json)
@@ -209,6 +212,24 @@ def status(*, every: Every = False, programme: ProgrammeFolder = HERE, as_json: 
     else:
         show.out("No plan is on file." if every else "No plan waits; --all lists those that are over.")
     return EXIT_ACT if any(row.waits for row in listed) else EXIT_FINE
+
+
+def _carried_out(
+    programme: "Programme", made: "Plan", secrets: "Mapping[str, str]", glass: "BrokenGlass | None", tell: "Tell"
+) -> "Outcome":
+    from countersign.offboarding import process
+
+    def work(tell: "Tell") -> "Outcome":
+        return process.carry_out(programme, made, secrets=secrets, broken_glass=glass, tell=tell)
+
+    if not os.environ.get("PREFECT_API_URL"):
+        return work(tell)
+    from countersign.cli.run import told
+    from flows import launch, nightly_reconciliation
+
+    del nightly_reconciliation  # imported because Prefect sets up its loggers then
+    with told(tell):
+        return launch.applied(programme, made.id, work)
 
 
 def _planned(programme: "Programme", asked: "Asked", *, every: bool, dry_run: bool, as_json: bool) -> int:
