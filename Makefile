@@ -37,7 +37,7 @@ demo: $(READY) ## Start the sandbox clouds, run one night on them, say what to l
 test: $(CONTRACTS) ## Run every test that needs nothing beyond what pip brings
 	@$(BIN)/python -m pytest $(or $(TEST),tests -n 2 --dist loadfile)
 
-test-system: $(CONTRACTS) ## Run the tests that need Debian's packages (chromium, openssl, postgresql, pango)
+test-system: $(CONTRACTS) ## Run the tests that need Debian's packages (chromium, openssl, openssh, git, postgresql, pango, Request Tracker)
 	@$(BIN)/python -m pytest $(or $(TEST),tests/system -n 2 --dist loadfile)
 
 check: $(READY) ## Lint, types, import rules, unused dependencies

@@ -305,6 +305,10 @@ def _broken(made: "Plan", person: str | None, key: Path | None, reason: str) -> 
     from countersign import approval
     from countersign.offboarding.broken_glass import BrokenGlass, words
 
+    if made.asked.phase != "disable":
+        raise UsageError(
+            f"the plan is to {made.asked.phase}, and only what can be taken back is done without an approval", fix="have it approved"
+        )
     if person is None or key is None or not reason.strip():
         raise UsageError("breaking the glass is signed for", fix="add --as PERSON --key FILE --reason TEXT")
     said = words(made, person, reason, datetime.now(UTC).replace(microsecond=0)).message()

@@ -37,7 +37,9 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,120}", re.ASCII)
 
 
 class PlanError(CountersignError):
-    """A plan cannot be made, read, or used."""
+    """A plan cannot be made, read, or used; nothing was changed."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
