@@ -20,6 +20,8 @@ PARTNER_WORKLOADS = 5
 PARTNER_ACCOUNT = "111122223333"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 HARMLESS = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+ACCOUNTS = 100
+"""Accounts that share the users of the largest sizes."""
 ROLE_EVERY = 50
 """One role for so many users."""
 

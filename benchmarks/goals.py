@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import depth
-from benchmarks.estate import ROLE_EVERY, expected, ruled_by_a_partner
+from benchmarks.estate import ACCOUNTS, ROLE_EVERY, expected, ruled_by_a_partner
 from benchmarks.goals_aws import aws, fanout
 from benchmarks.goals_clouds import gcp, graph
 from benchmarks.goals_quota import quota
 from benchmarks.line import Line, at_most, linear
 from benchmarks.meter import check, folder, run, started, work
-from benchmarks.work_million import ACCOUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,9 +108,24 @@ def evidence() -> Iterator[Line]:
     yield at_most("F  a year of nights verified: at most 10 s", checked.wall, 10, f"{checked.wall:.1f} s, {checked.cpu:.1f} CPU s")
 
 
+def closure() -> Iterator[Line]:
+    """Find what a partner holds, in less time than the facts take that it is found in."""
+    spent: dict[int, float] = {}
+    for users in (50_000, 200_000):
+        with folder() as where:
+            found = run(f"closure {users}", work("work_closure", where, users, "p00"))
+        held = found.said["holdings"]
+        check(found, {"undecided": 0})
+        spent[users] = found.said["closure"]
+    facts = found.said["facts"]
+    said = f"{spent[200_000]:.1f} CPU s for {sum(held.values()):,} things, {spent[200_000] / facts:.0%}"
+    yield at_most("-  a partner's closure among 200,000 identities: at most half of the facts before it", spent[200_000], facts / 2, said)
+    yield linear("-  CPU of a closure", spent)
+
+
 GOALS: dict[str, Callable[[], Iterator[Line]]] = {
     "honest": honest, "people": people, "aws": aws, "fanout": fanout, "graph": graph, "gcp": gcp, "quota": quota, "night": night,
-    "judge": judge, "million": million, "evidence": evidence,
+    "judge": judge, "million": million, "evidence": evidence, "closure": closure,
 }  # fmt: skip
 
 

@@ -8,15 +8,13 @@ import time
 from collections import deque
 from pathlib import Path
 
-from benchmarks.estate import AS_OF, DAY
+from benchmarks.estate import ACCOUNTS, AS_OF, DAY
 from benchmarks.recorded import records
 from countersign.inventory import spool
 from countersign.memory import seldom_searched
 from countersign.programme import load
 from countersign.reading import Scope
 from countersign.reconciliation import Reconciliation
-
-ACCOUNTS = 100
 
 
 def main() -> None:

@@ -158,12 +158,14 @@ def _created(db: duckdb.DuckDBPyConnection, partner: str) -> Iterator[Noted]:
 
 
 def _used(db: duckdb.DuckDBPyConnection, holdings: Sequence[Holding]) -> dict[str, str]:
-    held = {holding.uid for holding in holdings}
-    query = """SELECT uid, last_active_at AS used FROM identities WHERE last_active_state = 'known'
-               UNION ALL SELECT uid, last_used_at FROM credentials WHERE last_used_state = 'known'"""
-    return {
-        row["uid"]: stamp(row["used"].replace(tzinfo=UTC)) for row in _rows(db, query) if row["uid"] in held and row["used"] is not None
-    }
+    db.execute("CREATE TEMP TABLE held_by_them (uid VARCHAR)")
+    _fill(db, "held_by_them", (holding.uid for holding in holdings))
+    query = """
+        SELECT uid, used FROM held_by_them JOIN (
+            SELECT uid, last_active_at AS used FROM identities WHERE last_active_state = 'known'
+            UNION ALL SELECT uid, last_used_at FROM credentials WHERE last_used_state = 'known'
+        ) USING (uid) WHERE used IS NOT NULL ORDER BY uid"""
+    return {row["uid"]: stamp(row["used"].replace(tzinfo=UTC)) for row in _rows(db, query)}
 
 
 def _holding(row: Mapping[str, Any], what: Any, uid: str, identity: str) -> Holding:  # noqa: ANN401 - a literal of Holding's
@@ -218,9 +220,7 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _fill(db: duckdb.DuckDBPyConnection, table: str, values: Iterable[str]) -> None:
-    rows = [[value] for value in dict.fromkeys(values)]
-    if rows:
-        db.executemany(f"INSERT INTO {table} VALUES (?)", rows)
+    db.execute(f"INSERT INTO {table} SELECT unnest(?::VARCHAR[])", [list(dict.fromkeys(values))])
 
 
 def _sql() -> str:
