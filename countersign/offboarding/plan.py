@@ -169,14 +169,15 @@ def read(data: bytes, where: str) -> Plan:
 def drift(signed: Plan, now: Plan, made: frozenset[str]) -> Iterator[str]:
     """Yield each difference by which a plan does not fit the clouds any more, in a sentence.
 
-    `now` is the same question asked again; `made`: ids of the signed steps that were made already, or may have been.
+    `now` is the same question asked again; `made`: ids of the signed steps that were made already, or may have been. What the plan's own
+    steps brought about is no drift: a grant or trust that looks different since is judged by the steps that it would take.
     """
     yield from _drift_of_steps(signed, {change.id: change for change in now.steps}, made)
     planned = {change.id for change in signed.steps}
     # What a signed step ends as well, as it is, changes nothing of the decision: a partner at work gets a new token every hour.
     known = {holding.uid for holding in signed.holdings} | {uid for change in now.steps if change.id in planned for uid in change.takes}
     for holding in now.holdings:
-        if holding.uid not in known:
+        if holding.uid not in known and holding.what in {"identity", "credential"}:
             yield f"new since the plan: {holding.uid} ({holding.name}) is the partner's too"
     open_then = {(unread.provider, unread.scope) for unread in signed.unread}
     for unread in now.unread:
@@ -187,11 +188,15 @@ def drift(signed: Plan, now: Plan, made: frozenset[str]) -> Iterator[str]:
 
 
 def _drift_of_steps(signed: Plan, again: dict[str, Change], made: frozenset[str]) -> Iterator[str]:
+    touched = {(change.source, change.scope) for change in signed.steps if change.id in made}
     for change in signed.steps:
         found = again.pop(change.id, None)
         if change.id in made:
             continue
         if found is None:
+            # Where a step was made before, it may have brought this one about; the look right before the write tells exactly.
+            if change.before == change.after or (change.source, change.scope) in touched:
+                continue
             yield f"not as planned any more: {change.says} ({change.target}) is done already, or cannot be done"
         elif (found.before, found.after) != (change.before, change.after):
             yield f"changed since the plan: {change.target} was {_short(change.before)} and is {_short(found.before)}"
