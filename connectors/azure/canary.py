@@ -54,6 +54,7 @@ class AzurePlanter:
     def __init__(self, source: AzureSource, tenant: str, now: Callable[[], datetime], sleep: Callable[[float], None]) -> None:
         self._source, self._tenant = source, tenant
         self._now, self._sleep = now, sleep
+        self._client = ""
         self._entered: Visit | None = None
 
     def __enter__(self) -> Self:
@@ -64,6 +65,7 @@ class AzurePlanter:
                 f"source {self._source.name}: there is no identity that drills",
                 fix=f"set {ENVIRONMENT}AZURE_CLIENT_ID, and {ENVIRONMENT}AZURE_CLIENT_SECRET or ..._AZURE_CLIENT_CERTIFICATE_PATH",
             )
+        self._client = variables["AZURE_CLIENT_ID"].lower()
         try:
             self._entered = entered(self._source, revoking(self._source, variables), self._sleep, self._now)
         except CountersignError as error:
@@ -78,16 +80,19 @@ class AzurePlanter:
         """Register an application with a client secret, and make its service principal."""
         name = f"{PREFIX}{drill}"
         graph = self._visit.door.graph
+        # A second one of that name could not be told from ours, whose secret this is to be.
+        if any(text(row, "displayName") == name for row in self._named("applications")):
+            raise CanaryError(f"there is an application called {name} already", fix="remove what an earlier drill left first")
         with_tags = {"displayName": name, "tags": _TAGS, "signInAudience": "AzureADMyOrg"}
         self._told(lambda: graph.change("POST", "/v1.0/applications", with_tags))
-        application = self._there("applications", name)
+        application = self._there("applications", "displayName", name)
         number, app_id = guid(application, "id"), guid(application, "appId")
         if number is None or app_id is None:
             raise CanaryError(f"the application {name} has no id")
         wanted = {"passwordCredential": {"displayName": PARTNER, "endDateTime": stamp(self._now() + _LASTS)}}
         secret = self._told(lambda: graph.post(f"/v1.0/applications/{number}/addPassword", wanted))
         self._told(lambda: graph.change("POST", "/v1.0/servicePrincipals", {"appId": app_id, "tags": _TAGS}))
-        principal = self._there("servicePrincipals", name)
+        principal = self._there("servicePrincipals", "appId", app_id)
         yield Planted(
             uid=self._uid("application", number), name=name, breaks=BREAKS,
             credential=self._uid("client-secret", guid(secret, "keyId") or ""),
@@ -107,26 +112,33 @@ class AzurePlanter:
                     if not refusal.gone:
                         stays.append(f"{name} ({refusal})")
                         continue
+                except ReadError as error:
+                    raise CanaryError(error.message, fix=error.fix) from error
                 removed.append(name)
         if stays:
             raise CanaryError(f"in tenant {self._tenant} there stays {', '.join(stays)}", fix="run the drill again, or delete it by hand")
         return tuple(sorted({*removed}))
 
-    def _there(self, collection: str, name: str) -> Row:
+    def _there(self, collection: str, known_by: str, value: str) -> Row:
         """Find what was just made; raises CanaryError where it does not show in half a minute."""
         for delay in _TRIES_S:
-            found = [row for row in self._named(collection) if text(row, "displayName") == name]
+            found = [row for row in self._named(collection) if text(row, known_by) == value]
             if found:
                 return found[0]
             if delay is not None:
                 self._sleep(delay)
-        raise CanaryError(f"{name} was made, and is in no listing of {collection}", fix="run the drill again later")
+        raise CanaryError(f"{value} was made, and is in no listing of {collection}", fix="run the drill again later")
 
     def _named(self, collection: str) -> list[Row]:
         """List what begins with PREFIX; somebody else's published application is no canary, whatever it is called."""
         listed = self._told(lambda: [row for page in self._visit.door.graph.pages(_LISTS[collection]) for row in page])
         own = (row for row in listed if collection == "applications" or guid(row, "appOwnerOrganizationId") == self._tenant)
-        return [row for row in own if (text(row, "displayName") or "").startswith(PREFIX) and guid(row, "id")]
+        found = [row for row in own if (text(row, "displayName") or "").startswith(PREFIX) and guid(row, "id")]
+        if any(guid(row, "appId") == self._client for row in found):
+            raise CanaryError(
+                "the identity that drills has a canary's name itself, and would be removed", fix=f"do not begin it with {PREFIX}"
+            )
+        return found
 
     def _told(self, ask: Callable[[], Answer]) -> Answer:
         """Put a question; raises CanaryError. What was just made may be answered as not there, and is asked again."""

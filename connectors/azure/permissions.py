@@ -100,7 +100,7 @@ def lacking(operation: str) -> str:
 
 
 def permission_files() -> Mapping[str, str]:
-    """Give what an administrator installs, file name to text: Graph permissions and Azure roles, for reading, for revoking and for drills apart.
+    """Give what an administrator installs, file name to text: Graph permissions and Azure roles, apart for each identity.
 
     `drill.json`, `read.json` and `revoke.json` are the `requiredResourceAccess` of an application's manifest.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from connectors.gcp.canary import planter
 from connectors.gcp.door import Door
 from connectors.gcp.names import tail
 from connectors.gcp.paging import pages
@@ -11,6 +12,7 @@ from connectors.gcp.permissions import (
     ACCOUNT_USE,
     ACCOUNTS,
     API_KEYS,
+    DRILL_PERMISSIONS,
     KEY_USE,
     KEYS,
     LIST_ASSETS,
@@ -40,7 +42,18 @@ if TYPE_CHECKING:
     from countersign.programme import GcpSource, Source
     from countersign.reading import ReadRequest
 
-__all__ = ["PERMISSIONS", "PROVIDER", "REVOKE_PERMISSIONS", "hand", "permission_files", "probe", "read", "scopes"]
+__all__ = [
+    "DRILL_PERMISSIONS",
+    "PERMISSIONS",
+    "PROVIDER",
+    "REVOKE_PERMISSIONS",
+    "hand",
+    "permission_files",
+    "planter",
+    "probe",
+    "read",
+    "scopes",
+]
 
 _PROJECT = "cloudresourcemanager.googleapis.com/Project"
 _PAGE = 500

@@ -158,8 +158,14 @@ WRITES = (
 )  # fmt: skip
 """Each change, and its undoing; always as the revoking identity, which reads nothing."""
 
+CREATE_ACCOUNT = _write(f"{_ACCOUNT}.create", "iam.serviceAccounts.create", "v1/{name}/serviceAccounts")
+CREATE_KEY = _write(f"{_KEY}.create", "iam.serviceAccountKeys.create", "v1/{name}/keys")
+DRILLS = (ACCOUNTS, CREATE_ACCOUNT, CREATE_KEY, DELETE_ACCOUNT)
+"""What makes and removes canaries, in a project that is set aside; always as the identity that drills."""
+
 PERMISSIONS: tuple[str, ...] = tuple(sorted({call.permission for call in (*CALLS, *LOOKS)}))
 REVOKE_PERMISSIONS: tuple[str, ...] = tuple(sorted({call.permission for call in WRITES}))
+DRILL_PERMISSIONS: tuple[str, ...] = tuple(sorted({call.permission for call in DRILLS}))
 
 
 _OF_ORGANIZATIONS = ("iam.workforcePool", "resourcemanager.folders.", "resourcemanager.organizations.")
@@ -167,10 +173,11 @@ _OF_ORGANIZATIONS = ("iam.workforcePool", "resourcemanager.folders.", "resourcem
 
 
 def permission_files() -> Mapping[str, str]:
-    """Give custom roles for `gcloud iam roles create --file`: of an organization, and `*-project.yaml` for a project without one."""
+    """Give custom roles for `gcloud iam roles create --file`: of an organization, and `*-project.yaml` for a project."""
     reader = ("Countersign reader", "Lists identities, credentials and who may use them; changes nothing.")
     revoker = ("Countersign revoker", "Takes away what was approved for removal; for another identity than the reader's.")
-    return {
+    driller = ("Countersign drill", "Makes and removes canaries in a project that is set aside; for a third identity.")
+    return {"drill-project.yaml": _role(*driller, DRILL_PERMISSIONS)} | {
         f"{name}{place}.yaml": _role(*about, (one for one in held if not (place and one.startswith(_OF_ORGANIZATIONS))))
         for name, about, held in (("read", reader, PERMISSIONS), ("revoke", revoker, REVOKE_PERMISSIONS))
         for place in ("", "-project")

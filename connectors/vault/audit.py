@@ -10,7 +10,7 @@ from connectors.vault.api import Json, Refusal, each
 from connectors.vault.audit_log import Sightings, files_of, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from connectors.vault.records import Mount
     from connectors.vault.visit import Operation, Visit
@@ -32,8 +32,8 @@ class Device:
     """Why it may not have written everything; None: nothing says so."""
 
 
-def search(visit: Visit, file: str, methods: Iterable[Mount], leases: Iterable[str]) -> Iterator[Record]:
-    """Search the log for every token and secret-id that is listed, and for who holds the leases; `visit.uses` has the answers.
+def search(visit: Visit, file: str, methods: Sequence[Mount], leases: Iterable[str]) -> Iterator[Record]:
+    """Search the log for every token and secret-id that is listed, who made the tokens, and who holds the leases; see `visit.uses`.
 
     Yields how it went; where it did not, use stays unknown with the reason.
     """
@@ -51,7 +51,8 @@ def search(visit: Visit, file: str, methods: Iterable[Mount], leases: Iterable[s
     tokens, secret_ids = _accessors(visit, methods)
     hashing = visit.operation(f"POST sys/audit-hash/{device.name}")
     hashed = {one: one for one in tokens} if device.plain else _hashed(visit, device, tokens, hashing)
-    found = Sightings(hashed, _hashed(visit, device, secret_ids, hashing), frozenset(leases))
+    mounts = {mount.accessor: (mount.kind, mount.path) for mount in methods}
+    found = Sightings(hashed, _hashed(visit, device, secret_ids, hashing), frozenset(leases), mounts=mounts)
     if hashing.used:
         yield hashing.coverage()
     cluster = visit.operation("GET sys/ha-status")
@@ -59,6 +60,8 @@ def search(visit: Visit, file: str, methods: Iterable[Mount], leases: Iterable[s
     yield cluster.coverage()
     seen = _read(path, found, log)
     log.leave_out("a line that is no entry", found.broken)
+    if log.refused:
+        found.unread = f"the audit log was not read wholly: {log.coverage().error}"
     if found.token_used or found.issued:
         visit.uses.learn(found)
     else:

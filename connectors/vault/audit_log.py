@@ -1,4 +1,4 @@
-"""The server's audit log on disk, streamed once: which of the things asked for was seen in it, and when last.
+"""The server's audit log on disk, streamed once: which of the things asked for was seen in it, when last, and who made it.
 
 The entries are those of https://developer.hashicorp.com/vault/docs/audit/schema; OpenBao writes the same.
 """
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; a longer line is read in pieces, none of which is an entry."""
+MOST_GONE = 50_000
+"""Tokens without an entity that are not there any more, and may have made some that are: the newest are kept, some 20 MB."""
 NAME_OF_ROLE = {
     "approle": "role_name",
     "cert": "cert_name",
@@ -32,6 +34,8 @@ NAME_OF_ROLE = {
     "userpass": "username",
 }
 """Type of auth mount to the key of a login's metadata that names the role or user. Other keys may be claims of whoever logs in."""
+_CREATES = re.compile(r"(?:.*/)?auth/token/create(?:-orphan|/.*)?")
+"""Paths that make a token; in a child namespace some servers write its path before."""
 _ROTATED = re.compile(r"(?:\.(?P<number>\d{1,6})|[.-]\d(?:[\dTZ:_.-]*[\dZ])?)(?P<packed>\.[a-z]\w*)?", re.ASCII)
 
 
@@ -44,6 +48,17 @@ class LogFile:
     """Whether nothing is missing between this file and the newest one, as far as names tell."""
     readable: bool = True
     """False where it is compressed otherwise than by gzip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Whose request made a token: an entity's, else a token's that belongs to none; or the login that gave it out. One of the three."""
+
+    entity: str = ""
+    token: str = ""
+    """Accessor of a token that is listed."""
+    login: tuple[str, str] | None = None
+    """(accessor of auth mount, name of role or user)."""
 
 
 @dataclass(slots=True)
@@ -77,6 +92,19 @@ class Sightings:
     """Last login by (accessor of auth mount, name of role or user)."""
     holders: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
     """Lease to the (accessor, entity) that it was given to; None for what is not known."""
+    makers: dict[str, Maker] = field(default_factory=dict)
+    """By accessor, for tokens without an entity whose making is in the log."""
+    mounts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """(type, path) by accessor of auth mount."""
+    unread: str | None = None
+    """Why a part of the log could not be read; None: it was read from its beginning to its end."""
+    searched: frozenset[str] = field(init=False)
+    """Accessors of tokens that it was searched for."""
+    _gone: dict[str, Maker] = field(default_factory=dict)
+    """Hashed accessor to who made it, oldest first."""
+
+    def __post_init__(self) -> None:
+        self.searched = frozenset(self.tokens.values())
 
     def take(self, entry: Mapping[str, Any]) -> bool:
         """Note what an entry says; False when it is none, which is then counted as broken."""
@@ -87,7 +115,8 @@ class Sightings:
         self.entries += 1
         self.ends = at if self.ends is None else max(at, self.ends)
         request, response, auth = _part(entry, "request"), _part(entry, "response"), _part(entry, "auth")
-        accessor = self.tokens.get(_text(request, "client_token_accessor") or _text(auth, "accessor") or "")
+        caller = _text(request, "client_token_accessor") or _text(auth, "accessor")
+        accessor = self.tokens.get(caller)
         made = _part(response, "auth")
         # A login shows the new token as the caller's own; being made is no use of it.
         if accessor is not None and _text(made, "accessor") != _text(auth, "accessor"):
@@ -95,8 +124,10 @@ class Sightings:
         if entity := _text(auth, "entity_id"):
             _later(self.entity_used, entity, at)
         self._issue(_part(response, "data"))
-        if made:
-            self._login(request, made, at)
+        login = self._login(request, made, at) if made else None
+        if made or "wrap_info" in response:
+            asked_by = Maker(token=accessor) if accessor else self._gone.get(caller)
+            self._make(request, response, Maker(entity=entity) if entity else asked_by, login)
         lease = _text(_part(response, "secret"), "lease_id")
         if lease in self.leases:
             # The first to be given it; whoever renews it later may be somebody else.
@@ -108,13 +139,38 @@ class Sightings:
         if accessor is not None and (secret := _text(data, "secret_id")):
             self.issued[secret] = accessor
 
-    def _login(self, request: Mapping[str, Any], made: Mapping[str, Any], at: datetime) -> None:
+    def _make(self, request: Mapping[str, Any], response: Mapping[str, Any], caller: Maker | None, login: tuple[str, str] | None) -> None:
+        """Note who made the tokens of an answer that have no entity; `login`: what it was a login as, where it was one.
+
+        Any answer can be wrapped in a token that waits for whoever unwraps it. Where the caller is gone, whoever made the caller counts.
+        """
+        made, wrapped = _part(response, "auth"), _part(response, "wrap_info")
+        found = {_text(wrapped, "accessor"): caller}
+        if _text(request, "mount_type") in {"", "token", "ns_token"} and _CREATES.fullmatch(_text(request, "path")):
+            found[_text(wrapped, "wrapped_accessor") or _text(made, "accessor")] = caller
+        elif login:
+            found[_text(made, "accessor")] = Maker(login=login)
+        for hashed, maker in found.items():
+            if not hashed or maker is None or _text(made, "entity_id"):
+                continue
+            if accessor := self.tokens.get(hashed):
+                self.makers.setdefault(accessor, maker)
+            else:
+                self._gone.setdefault(hashed, maker)
+        while len(self._gone) > MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+
+    def _login(self, request: Mapping[str, Any], made: Mapping[str, Any], at: datetime) -> tuple[str, str] | None:
+        """Note a login; returns the (accessor of auth mount, name of role or user), None where it names none."""
         self.vague += not (_text(request, "mount_type") and _text(request, "mount_accessor"))
-        if name := _text(_part(made, "metadata"), NAME_OF_ROLE.get(_text(request, "mount_type"), "")):
-            _later(self.logins, (_text(request, "mount_accessor"), name), at)
+        name = _text(_part(made, "metadata"), NAME_OF_ROLE.get(_text(request, "mount_type"), ""))
+        login = (_text(request, "mount_accessor"), name) if name else None
+        if login:
+            _later(self.logins, login, at)
         issued = self.issued.get(_text(_part(request, "data"), "secret_id"))
         if issued is not None:
             _later(self.secret_id_used, issued, at)
+        return login
 
 
 def files_of(path: Path) -> tuple[LogFile, ...]:

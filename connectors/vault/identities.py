@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from connectors.vault import credentials, records
 from connectors.vault.api import Json, Page, Refusal, each
 from connectors.vault.records import AppRole, Entity, Mount
+from connectors.vault.use import ONLY_AUDIT
 from connectors.vault.visit import Operation, Visit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from connectors.vault.audit_log import Maker, Sightings
     from connectors.vault.grants import Grants
     from countersign.identity import Record
 
@@ -205,7 +207,7 @@ def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
                 continue
             if entity is None:
                 uid = known.tokens[accessor] = visit.uid("token", accessor)
-                yield records.token_identity(visit, found, visit.now())
+                yield records.token_identity(visit, found, *_maker(visit, known, accessor), visit.now())
             elif entity in known.owners:
                 uid = known.owners[entity]
             else:
@@ -215,3 +217,28 @@ def tokens(visit: Visit, known: Known, grants: Grants) -> Iterator[Record]:
             yield from grants.of(uid, records.policies(found, "policies"), via="direct" if entity is None else "token")
         yield lookups.observe(seen)
     yield from told(listing, lookups, each=True)
+
+
+def _maker(visit: Visit, known: Known, accessor: str) -> tuple[str | None, str]:
+    """Say who made a token that has no entity, as lineage finds it: a uid, or the id of an entity that is not here; None, and why."""
+    log = visit.uses.log
+    if log is None:
+        return None, records.WHO_MADE_IT if visit.uses.why == ONLY_AUDIT else visit.uses.why
+    maker = log.makers.get(accessor)
+    if maker is None:
+        # It was made before the log begins, or by no request, as the first root token: nothing is missing that could be read.
+        why = log.unread or ("" if accessor in log.searched else "the audit log was not searched for who made it")
+        return None, why or records.WHO_MADE_IT
+    if maker.entity:
+        if maker.entity in known.owners or known.certain:
+            return known.owners.get(maker.entity, maker.entity), ""
+        return None, "an entity made it that was not among the entities read"
+    return (visit.uid("token", maker.token) if maker.token else _role(visit, log, maker)), records.WHO_MADE_IT
+
+
+def _role(visit: Visit, log: Sightings, maker: Maker) -> str | None:
+    """Name the role or user that a login was as; None where its mount is not one that is read."""
+    mount, name = maker.login or ("", "")
+    kind, path = log.mounts.get(mount, ("", ""))
+    told = {"approle": "approle", "userpass": "user"}.get(kind, "auth-role")
+    return visit.uid(told, name if path == "approle/" else path + name) if path else None

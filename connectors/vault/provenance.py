@@ -21,6 +21,7 @@ CALLS: tuple[tuple[str, str, str], ...] = (
     ("secret", "*", "SCAN <mount>/detailed-metadata or GET <mount>/metadata/<path>"),
     ("secret-id", "*", "POST auth/<mount>/role/<name>/secret-id-accessor/lookup"),
     ("token", "*", "POST auth/token/lookup-accessor"),
+    ("token", "created_by", "READ audit log"),
     ("user", "*", "GET auth/<mount>/users/<name>"),
 )
 """(kind, field, call), by the server's own paths."""

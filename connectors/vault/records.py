@@ -290,6 +290,8 @@ def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certa
         "created_at": "an AppRole carries no time of creation",
         "created_by": WHO_MADE_IT,
     }
+    # A request in a child namespace names only the entity, which is told as the role.
+    names = (role.role_id, login.id if login and login.automatic else None)
     enabled: bool | None = True
     if login is not None and (login.automatic or not role.closed):
         enabled = not login.disabled  # of a closed role too: its tokens go on as long as its entity does
@@ -305,7 +307,7 @@ def approle_identity(visit: Visit, role: AppRole, login: Entity | None, *, certa
         kind="approle",
         native_id=role.native_id,
         name=role.name,
-        aliases=(role.role_id,) if role.role_id else (),
+        aliases=tuple(name for name in names if name),
         track="machine",
         enabled=enabled,
         console=False,
@@ -334,8 +336,8 @@ def with_claims(role: AppRole, claims: Iterable[Mapping[str, str]] | None) -> Ap
     return replace(role, tags=tags, unknown={"tags": f"its secret-ids disagree on {', '.join(torn)}"} if torn else {})
 
 
-def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
-    """Tell a token that belongs to no entity: it is an identity of its own."""
+def token_identity(visit: Visit, answer: Json, maker: str | None, maker_why: str, at: datetime) -> Identity:
+    """Tell a token that belongs to no entity: it is an identity of its own. `maker_why`: why its maker is None, where it is."""
     accessor = answer["accessor"]
     metadata, created_at = words(answer.get("meta")), issued(answer)
     use = visit.uses.token(accessor, created_at)
@@ -349,6 +351,7 @@ def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
         track="machine",
         enabled=True,
         created_at=created_at,
+        created_by=maker,
         last_active_at=use.at,
         last_active_state=use.state,
         use_seen_to=use.seen_to,
@@ -356,7 +359,8 @@ def token_identity(visit: Visit, answer: Json, at: datetime) -> Identity:
         purpose=metadata.get("purpose"),
         tags=tagged(metadata, own=accessor == visit.own_accessor),
         observed_at=at,
-        unknown={"created_by": WHO_MADE_IT, "console": "a token opens the web interface as well as the API"}
+        unknown={"console": "a token opens the web interface as well as the API"}
+        | ({"created_by": maker_why} if maker is None else {})
         | use.unknown("last_active_at"),
     )
 

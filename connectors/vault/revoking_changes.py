@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from countersign.revocation import Holding, State
 
-_OPEN_TOKENS = "tokens that this role gave out before live until they end, because others log in by it too"
+_MADE_WITH_THEM = ", and so do tokens that were made with them without a parent and that no step of the plan names"
+_OPEN_TOKENS = f"tokens that this role gave out before live until they end, because others log in by it too{_MADE_WITH_THEM}"
+_GIVEN_OUT = f"batch tokens that it gave out before are in no listing and live until they end{_MADE_WITH_THEM}"
 
 
 @dataclass(slots=True)
@@ -150,9 +152,9 @@ class Planner:
     def _close(self, one: Holding, where: dict[str, Any], state: State, takes: Iterable[str], order: int) -> Iterator[Change | Left]:
         kind, bound = where["kind"], records.bound_by(where["kind"])
         said = f"Bind {called(kind, where['mount'], where['role'])} to the address {records.NOWHERE}, so that nobody can log in by it"
-        residual = Residual(_OPEN_TOKENS, None) if one.others else None
-        if residual is None and kind not in {"approle", "userpass"}:
-            residual = Residual("batch tokens that it gave out before are in no listing and live until they end", None)
+        residual = Residual(_OPEN_TOKENS if one.others else _GIVEN_OUT, None)
+        if kind in {"approle", "userpass"} and not one.others:
+            residual = ORPHANS  # of one without an entity too: an entity that was deleted may have made some
         yield from self._sheet.change(
             "close-role", one, where, state, {**state, bound: records.nowhere(kind)}, order, takes, said, residual
         )

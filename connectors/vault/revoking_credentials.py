@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from connectors.vault.revoking_sheet import Sheet
     from countersign.revocation import Holding
 
-ORPHANS = Residual("batch tokens that it made without a parent are in no listing and live until they end", None)
+ORPHANS = Residual(
+    "tokens that it made without a parent live until they end: batch tokens, which are in no listing, and service tokens that no step of"
+    " the plan names, since only the source's audit log tells who made them",
+    None,
+)
+"""True with an audit log too, which may not go back to where they were made; the steps that it led to are beside this one."""
 _OPEN_SESSIONS = Residual("sessions that are open at the database stay open", None)
 _BY_HAND = "rotate it where it opens something, and write the new value; what it holds is never read here"
 

@@ -335,6 +335,8 @@ class Estate:
         self.folders: dict[str, Folder] = {}
         self.projects: dict[str, Project] = {}
         self.tokens = Tokens()
+        self.address = ""
+        """Of the REST side, once it listens."""
         self.observed_until: datetime | None = None
         """The end of what Activity Analyzer has seen; None for the day before yesterday."""
 

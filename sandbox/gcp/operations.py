@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sandbox.gcp import assets, changes, iam, projects
+from sandbox.gcp import assets, changes, iam, making, projects
 from sandbox.gcp.estate import Estate
 
 if TYPE_CHECKING:
@@ -212,7 +212,14 @@ WRITES: tuple[Operation, ...] = (
             ("disable", f"POST v1/{{name={_KEYS}}}:disable", changes.disable_key),
             ("enable", f"POST v1/{{name={_KEYS}}}:enable", changes.enable_key),
             ("delete", f"DELETE v1/{{name={_KEYS}}}", changes.delete_key),
+            ("create", f"POST v1/{{name={_ACCOUNTS}/*}}/keys", making.create_key),
         )
+    ),
+    _operation(
+        "iam.projects.serviceAccounts.create",
+        "iam.serviceAccounts.create",
+        "POST v1/{name=projects/*}/serviceAccounts",
+        making.create_account,
     ),
     *(
         _operation(f"{method}.{verb}", f"{permission}.{'update' if verb == 'patch' else verb}", f"{http} v1/{{name={path}}}", answer)

@@ -97,6 +97,7 @@ class SandboxGcp:
             self._stack.callback(rest_server.close)
             self._stack.callback(self._stopping.set)
             self.endpoint, self.rest = grpc_server.endpoint, rest_server.address
+            self.estate.address = self.rest
             self._stack = self._stack.pop_all()
         return self
 

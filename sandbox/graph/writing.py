@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sandbox.graph import making
 from sandbox.graph.directory import Refusal
 from sandbox.graph.kinds import KINDS
 from sandbox.graph.wire import Answer
@@ -203,6 +204,7 @@ _FEDERATED = f"applications/{_GUID}/federatedIdentityCredentials/{_GUID}"
 _INBOUND = frozenset({"b2bCollaborationInbound", "b2bDirectConnectInbound", "inboundTrust", "automaticUserConsentSettings"})
 
 _ROUTES: tuple[tuple[str, str, frozenset[str], Callable[..., Answer], str | None], ...] = (
+    *making.ROUTES,
     ("PATCH", _AGENT, _AGENTS_SWITCHED, partial(_set, collection="servicePrincipals", may=_SIGN_IN), None),
     ("DELETE", _AGENT, _AGENTS_DELETED, partial(_delete_object, collection="servicePrincipals"), None),
     ("PATCH", _PRINCIPAL, _APPS, partial(_set_keys, collection="servicePrincipals", may=_SIGN_IN | {"keyCredentials"}), None),

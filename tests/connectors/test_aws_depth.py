@@ -349,7 +349,7 @@ def test_permissions_are_actions_that_exist_and_files_hold_them_all_apart() -> N
         assert action in models.get_service_model(service.replace("-", "")).operation_names, permission
     assert tuple(sorted(aws.REVOKE_PERMISSIONS)) == aws.REVOKE_PERMISSIONS
     files = {name: json.loads(text)["Statement"] for name, text in aws.permission_files().items()}
-    assert {"read.json", "read-management.json", "look.json", "revoke.json", "trust.json"} == set(files)
+    assert {"drill.json", "read.json", "read-management.json", "look.json", "revoke.json", "trust.json"} == set(files)
     allowed = {
         name: {a for one in told if one["Effect"] == "Allow" for a in one["Action"]} for name, told in files.items() if name != "trust.json"
     }

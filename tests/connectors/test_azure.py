@@ -531,7 +531,8 @@ def test_what_is_called_is_what_is_declared(tenant: SandboxTenant, graph: Sandbo
 
 def test_permissions_come_as_an_administrator_installs_them() -> None:
     given_ = azure.permission_files()
-    assert {"read.json", "read.txt", "revoke.json", "revoke.txt", "azure-read-role.json", "azure-revoke-role.json"} == set(given_)
+    drills = {"drill.json", "drill.txt"}
+    assert drills | {"read.json", "read.txt", "revoke.json", "revoke.txt", "azure-read-role.json", "azure-revoke-role.json"} == set(given_)
     for word, declared in (("read", azure.PERMISSIONS), ("revoke", azure.REVOKE_PERMISSIONS)):
         assert tuple(sorted(declared)) == declared
         (manifest,) = json.loads(given_[f"{word}.json"])

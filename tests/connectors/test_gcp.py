@@ -513,7 +513,7 @@ def test_doctor_says_who_asks(cloud: SandboxGcp, project: Project) -> None:
 def test_custom_roles_are_written_for_gcloud() -> None:
     roles = {name: yaml.safe_load(text) for name, text in gcp.permission_files().items()}
     held = {name: role["includedPermissions"] for name, role in roles.items()}
-    assert {"read.yaml", "read-project.yaml", "revoke.yaml", "revoke-project.yaml"} == set(roles)
+    assert {"drill-project.yaml", "read.yaml", "read-project.yaml", "revoke.yaml", "revoke-project.yaml"} == set(roles)
     assert all({"title", "description", "stage", "includedPermissions"} == set(role) for role in roles.values())
     assert (list(gcp.PERMISSIONS), list(gcp.REVOKE_PERMISSIONS)) == (held["read.yaml"], held["revoke.yaml"])
     assert sorted(set(held["read.yaml"]) - set(held["read-project.yaml"])) == [

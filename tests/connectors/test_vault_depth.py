@@ -465,7 +465,7 @@ def test_the_reader_cannot_revoke(bao: SandboxVault) -> None:
 
 def test_reading_and_revoking_are_written_apart() -> None:
     files = vault.permission_files()
-    assert list(files) == ["read-hashicorp.hcl", "read.hcl", "revoke.hcl"]
+    assert list(files) == ["drill.hcl", "read-hashicorp.hcl", "read.hcl", "revoke.hcl"]
     assert ("scan" in files["read.hcl"], "scan" in files["read-hashicorp.hcl"]) == (True, False)
     assert tuple(sorted(REVOKE_PERMISSIONS)) == REVOKE_PERMISSIONS == vault.REVOKE_PERMISSIONS
     changing = [line for line in vault.PERMISSIONS if line.startswith(("create", "delete", "patch"))]
