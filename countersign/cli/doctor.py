@@ -39,6 +39,9 @@ class Tried:
 def doctor(
     *,
     every: Annotated[bool, typer.Option("--all", help="Show every check, also those that went well.")] = False,
+    revoking: Annotated[
+        bool, typer.Option("--revoking", help="Try the identity that revokes instead: whether it is there, and another than the reader's.")
+    ] = False,
     programme: ProgrammeFolder = HERE,
     as_json: AsJson = False,
 ) -> int:
@@ -52,7 +55,7 @@ def doctor(
 
     loaded = load(programme)
     with show.progress("trying every source"):
-        tried = tuple(_try(loaded, datetime.now(UTC)))
+        tried = tuple(_revoking(loaded, datetime.now(UTC)) if revoking else _try(loaded, datetime.now(UTC)))
     ok = all(each.ok for each in tried)
     if as_json:
         checks = [{name: getattr(each, name) for name in ("source", "scope", "operation", "ok", "detail")} for each in tried]
@@ -61,7 +64,8 @@ def doctor(
         rows = [(each.source, each.scope, each.operation, "ok" if each.ok else "failed", each.detail) for each in tried]
         show.out(show.table(("source", "scope", "check", "result", ""), rows if every else _short(tried)), "")
         failed = sum(not each.ok for each in tried)
-        show.out("Everything that a run needs is there." if ok else f"{failed} of {len(tried)} checks failed.")
+        there = "Both identities are there, in every scope." if revoking else "Everything that a run needs is there."
+        show.out(there if ok else f"{failed} of {len(tried)} checks failed.")
     return EXIT_FINE if ok else EXIT_ACT
 
 
@@ -98,6 +102,32 @@ def _try(programme: "Programme", now: datetime) -> Iterator[Tried]:
     yield from _desk(programme)
     for source in programme.sources:
         yield from _source(source)
+
+
+def _revoking(programme: "Programme", now: datetime) -> Iterator[Tried]:
+    """Enter every scope that can be changed, with both identities; what either may do shows when a plan is made and applied."""
+    from countersign.errors import CountersignError
+    from countersign.reading import connector
+    from countersign.revocation import revoker
+
+    for source in programme.sources:
+        if source.provider == "files":
+            continue
+        try:
+            scopes = connector(source.provider).scopes(source)
+        except CountersignError as error:
+            yield Tried(source.name, source.name, "list scopes", ok=False, detail=error.message)
+            continue
+        for scope in scopes:
+            try:
+                with revoker(source.provider).hand(source, scope, run="doctor", now=lambda: now) as hand:
+                    reads, writes = hand.who()
+                apart = reads != writes or reads == "anonymous"
+                said = f"reads as {reads}, revokes as {writes}" if apart else f"reader and revoker are both {reads}: use two identities"
+                yield Tried(source.name, scope.name, "who revokes", ok=apart, detail=said)
+            except Exception as error:  # noqa: BLE001 - whatever one scope does, the others are tried
+                told = error.message if isinstance(error, CountersignError) else type(error).__name__
+                yield Tried(source.name, scope.name, "who revokes", ok=False, detail=told)
 
 
 def _desk(programme: "Programme") -> Iterator[Tried]:
