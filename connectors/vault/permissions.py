@@ -88,16 +88,18 @@ DRILL_PERMISSIONS: tuple[str, ...] = (
 )
 """What the identity that drills needs: it makes one auth mount, whose roles hold no policy, and deletes the entities of that mount."""
 # Whoever may write an entity, role or user may give it any policy, so the switch is the one thing of it that may be written. A jwt
-# role takes no write without its type.
+# role takes no write without its type, and one without the way it compares claims sets that back.
 _ONLY: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "auth/+/certs/+": {"token_bound_cidrs": ()},
-    "auth/+/role/+": {"role_type": ("jwt", "oidc"), "secret_id_bound_cidrs": (), "token_bound_cidrs": ()},
+    "auth/+/role/+": {
+        "bound_claims_type": ("glob", "string"), "role_type": ("jwt", "oidc"), "secret_id_bound_cidrs": (), "token_bound_cidrs": (),
+    },
     "auth/+/users/+": {"token_bound_cidrs": ()},
     f"auth/{DRILL_MOUNT}/role/+": {"secret_id_ttl": (), "token_ttl": ()},
     f"auth/{DRILL_MOUNT}/role/+/secret-id": {"metadata": ()},
     "identity/entity/id/+": {"disabled": ()},
     f"sys/auth/{DRILL_MOUNT}": {"description": (), "type": ("approle",)},
-}
+}  # fmt: skip
 
 
 def policy_hcl(*, namespaces: tuple[str, ...] = (), scan: bool = True) -> str:

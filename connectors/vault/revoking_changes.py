@@ -117,7 +117,7 @@ class Planner:
         role = must(answer, f"GET {path}")
         where = {"kind": kind, "mount": mount, "role": name}
         if kind in {"jwt", "oidc"}:
-            where["role_type"] = str(role.get("role_type"))
+            where |= {"role_type": str(role.get("role_type")), "bound_claims_type": str(role.get("bound_claims_type") or "string")}
         state = revoking_states.role(self._sheet.api, where)
         said = called(kind, mount, name)
         if not one.whole and self._parties(kind, mount, role) != 1:
@@ -162,7 +162,7 @@ class Planner:
     def _tokens_of(self, one: Holding, where: dict[str, Any]) -> Iterator[Change | Left]:
         """Yield the end of what a login gave out, but for the tokens of an entity that is switched off by itself."""
         held = {self._sheet.native(two.uid)[1] for two in self._sheet.mine if two.whole and two.kind == "entity"}
-        parts = {name: value for name, value in where.items() if name != "role_type"}
+        parts = {name: where[name] for name in ("kind", "mount", "role")}
         said = f"Revoke the tokens that {called(where['kind'], where['mount'], where['role'])} gave out"
         after = {"exists": True, "tokens_ended": True}
         yield from self._sheet.looked("end-tokens", one, {**parts, "besides": sorted(held)}, after, SESSION, said)

@@ -237,8 +237,8 @@ def _set_entity(parameters: Mapping[str, Any], after: State) -> tuple[str, str, 
 def _set_bounds(parameters: Mapping[str, Any], after: State) -> tuple[str, str, Json | None]:
     kind = parameters["kind"]
     bound = records.bound_by(kind)
-    # Without its type, a jwt role would be written as one for oidc, and refused.
-    typed = {"role_type": parameters["role_type"]} if kind in {"jwt", "oidc"} else {}
+    # Without its type, a jwt role would be written as one for oidc, and refused; without the way its claims are compared, as `string`.
+    typed = {name: parameters[name] for name in ("role_type", "bound_claims_type")} if kind in {"jwt", "oidc"} else {}
     return "POST", role_path(kind, parameters["mount"], parameters["role"]), {**typed, bound: after[bound]}
 
 

@@ -13,6 +13,7 @@ path "auth/+/certs/+" {
 path "auth/+/role/+" {
   capabilities = ["delete", "update"]
   allowed_parameters = {
+    "bound_claims_type" = ["glob", "string"]
     "role_type" = ["jwt", "oidc"]
     "secret_id_bound_cidrs" = []
     "token_bound_cidrs" = []
