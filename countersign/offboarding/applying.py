@@ -16,6 +16,7 @@ from countersign.offboarding.deciding import INTENT, approved_at, check_able, ch
 from countersign.offboarding.journal import SETTLED, Followed, Journal, Run
 from countersign.offboarding.plan import PlanError, drift
 from countersign.offboarding.stepping import PATIENCE, Hands, Pace, attempt, carry_out, differences
+from countersign.revocation import RevocationError
 from countersign.state import State
 
 if TYPE_CHECKING:
@@ -163,7 +164,27 @@ class _Work:
         if found:
             said = f"plan {plan.id} does not fit any more: " + "; ".join(found)
             raise PlanError(said, fix="make a new plan, and have that one approved")
+        self._demand_two_identities(made)
         return run, digests
+
+    def _demand_two_identities(self, made: frozenset[str]) -> None:
+        """Refuse (PlanError) before anything is written where nobody could revoke, or the reader would; an emergency goes on elsewhere."""
+        if self.plan.asked.emergency:
+            return
+        wrong = []
+        with self._hands() as hands:
+            for source, scope in dict.fromkeys((change.source, change.scope) for change in self.plan.steps if change.id not in made):
+                try:
+                    reader, writer = hands.who(source, scope)
+                except RevocationError as error:
+                    wrong.append(f"{source} {scope}: {error.message}")
+                    continue
+                # A stand-in without callers knows nobody; any provider knows who asks.
+                if reader == writer != "anonymous":
+                    wrong.append(f"{source} {scope}: {inert(writer)} both reads and revokes")
+        if wrong:
+            fix = "give this command the credentials of the identity that revokes; `countersign doctor --revoking` tries them"
+            raise PlanError(f"plan {self.plan.id} cannot be carried out here: " + "; ".join(wrong), fix=fix)
 
     def numbered(self, run: Run) -> Run:
         """Give a run that has not begun the next number of its plan."""

@@ -260,9 +260,9 @@ def test_the_connector_never_writes_with_the_identity_that_reads(front: tuple[Va
     monkeypatch.setenv("VAULT_TOKEN", os.environ["COUNTERSIGN_REVOKE_VAULT_TOKEN"])
     monkeypatch.setenv("VAULT_TOKEN", case.bao.reader_token(connectors.vault.policy_hcl() + connectors.vault.revoke_hcl(), name="both"))
     monkeypatch.setenv("COUNTERSIGN_REVOKE_VAULT_TOKEN", os.environ["VAULT_TOKEN"])
-    done = case.apply()
-    assert (done.state, case.disabled(), written(server)) == ("incomplete", [False, False], [])
-    assert "are the same identity" in str(done.left[0].step.why)
+    with pytest.raises(PlanError, match=r"cannot be carried out here: vault vault: .*both reads and revokes"):
+        case.apply()
+    assert (case.state(), case.disabled(), written(server)) == ("planned", [False, False], [])
 
 
 def document(applied: Applied) -> dict[str, Any]:
@@ -514,14 +514,18 @@ def test_an_emergency_goes_on_in_other_scopes_and_ends_incomplete(case: Case) ->
     lost, same, fine = (
         replace(step, scope=scope) for step, scope in zip((*urgent.steps, urgent.steps[1]), ("gone", "gone", "vault"), strict=True)
     )
-    for emergency, states in ((True, ["failed", "pending", "made"]), (False, ["failed", "pending", "pending"])):
-        asked = replace(urgent.asked, emergency=emergency)
-        plan = case.keep(replace(urgent, id=f"acme-{emergency}".lower(), asked=asked, steps=(lost, same, fine)))
-        case.approve(plan)
-        case.bao.disable_entity(fine.parameters["id"], disabled=False)
-        done = apply(case.programme, plan, case.decide, lambda _plan, plan=plan: plan, clock=case.clock, sleep=case.slept)  # type: ignore[misc]  # bound at once
-        assert (done.state, [each.step.state for each in done.steps]) == ("incomplete", states)
-        assert str(done.left[0].step.why).startswith("nothing was written: source vault has no scope gone any more")
+    urgent = case.keep(replace(urgent, steps=(lost, same, fine)))
+    case.approve(urgent)
+    done = apply(case.programme, urgent, case.decide, lambda plan: plan, clock=case.clock, sleep=case.slept)
+    assert (done.state, [each.step.state for each in done.steps]) == ("incomplete", ["failed", "pending", "made"])
+    assert str(done.left[0].step.why).startswith("nothing was written: source vault has no scope gone any more")
+
+    case.bao.disable_entity(fine.parameters["id"], disabled=False)
+    calm = case.keep(replace(urgent, id="acme-calm", asked=replace(urgent.asked, emergency=False)))
+    case.approve(calm)
+    with pytest.raises(PlanError, match="cannot be carried out here: vault gone: source vault has no scope gone any more"):
+        apply(case.programme, calm, case.decide, lambda plan: plan, clock=case.clock, sleep=case.slept)
+    assert case.disabled() == [False, False]
 
 
 def test_what_an_earlier_step_brings_about_is_found_and_not_written(case: Case) -> None:
