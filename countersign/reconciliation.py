@@ -41,6 +41,7 @@ from countersign.remediation import Night, plan, scan_looks_wrong
 from countersign.results import RunResult, Tell, silent, state_of
 from countersign.run_files import Planned
 from countersign.state import State
+from countersign.undertaken import undertaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,6 +97,10 @@ class Reconciliation:
         self.store = open_store(programme)
         self.past = self.store
         """Where the evidence of earlier runs lies; a rehearsal reads it where it is, and writes its own elsewhere."""
+        self.plans = programme.state
+        """Database of what came of plans; a rehearsal reads it where it is."""
+        self.sealed: Path
+        """Folder of the sealed run, once it is recorded."""
         self.clock = clock
         self.tell = tell
         self._read = count(1)
@@ -238,6 +243,7 @@ class Reconciliation:
                 self.as_of,
                 runs=self.state.runs(),
                 tickets=(row.key for row in self.state.tickets(self.desk.target) if row.ticket is not None),
+                undertaken=undertaken(self.plans),
                 readings=settled,
                 last=last,
             ),
@@ -322,6 +328,7 @@ class Reconciliation:
         said = run_evidence.settled(judged.readings, judged.judgement.results, findings, tickets, planned.stopped)
         sealed = self.store.seal(self.staging, self._statement(KIND, said), self._signer)
         self.state.finish_run(self.run, state, now=self.clock(), evidence=sealed.path.name, statement_digest=sealed.statement_digest)
+        self.sealed = sealed.path
         self._ask_for_timestamps()
         return RunResult(
             run=self.run,

@@ -61,6 +61,7 @@ def rehearse(
         with Reconciliation(stage, as_of=as_of, slot=slot, only=only, tell=tell) as run:
             run.staging.release()  # so that an error is not sealed, even there
             run.past = open_store(programme)
+            run.plans = programme.state
             judged = run.judge(read_all(run))
             planned = run.plan(judged)
             run.state.apply(run.run, planned.transitions, at=run.as_of, target=run.desk.target, actions=planned.actions)

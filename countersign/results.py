@@ -77,6 +77,10 @@ class RunResult(Outcome):
     statement_digest: str
     repeated: bool = False
     """True when the slot had its run already and this is that run's result."""
+    prepared: tuple[Mapping[str, object], ...] = ()
+    """Plans of revocation that were prepared after it."""
+    not_prepared: tuple[str, ...] = ()
+    """Why a plan could not be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,8 @@ def to_json(result: Outcome, *, dry_run: bool = False) -> dict[str, object]:
         "guard": result.guard,
         "errors": list(result.errors),
         "repeated": sealed is not None and sealed.repeated,
+        "prepared": [] if sealed is None else list(sealed.prepared),
+        "not_prepared": [] if sealed is None else list(sealed.not_prepared),
     }
 
 

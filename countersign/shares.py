@@ -24,7 +24,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "track": ("human-unattended", "human-mfa", "machine-console", "derived-identity"),
     "life cycle": ("contract-ended", "workload-expired", "incident-open", "review-overdue"),
     "governance": ("register-*", "exception-invalid"),
-    "service levels": ("sla-*", "drill-overdue"),
+    "service levels": ("sla-*", "drill-overdue", "approval-owed"),
     "coverage": ("source-unobserved",),
     "own house": ("own-identities",),
 }  # fmt: skip

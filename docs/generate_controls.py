@@ -25,7 +25,7 @@ _MANY = {
     "credential": "credentials",
     "scope": "scopes",
     "register": "entries of the register",
-    "finding": "findings and drills",
+    "finding": "findings, drills and plans",
 }
 INTRODUCTION = """\
 A control is judged over every subject in its population, every night. It passes, fails, or stays unknown with a reason; a control

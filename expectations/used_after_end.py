@@ -1,8 +1,10 @@
-"""Nothing is used once its contract or workload is over, or after it was switched off.
+"""Nothing is used once its contract or workload is over, or after it was switched off or a plan took it away.
 
 Of the ends that are past, the earliest counts. Whether it is enabled makes no difference: the use is what is judged, and one that was
 never used passes. `switched off` comes from earlier runs: a credential that one of them saw disabled and that was used later stays a
-finding until it is replaced. A use that is known by the day only counts from the day's beginning.
+finding until it is replaced, or a plan gave it back. `revoked by plan`: all that the plan does about it was seen to be done; what the
+provider lets live on, as far as that is known, and how late use may show up (`grace`) come on top. A use that is known by the day only
+counts from the day's beginning.
 """
 
 from countersign.expectation import Expectation, Severity, expect

@@ -67,10 +67,7 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
             if prefect or os.environ.get("PREFECT_API_URL"):
                 result = through_prefect(loaded, slot=slot, as_of=when, only=only, tell=tell)
             else:
-                from countersign.offboarding.triggers import prepare
-                from countersign.reconciliation import reconcile as directly
-
-                result = directly(loaded, when, slot=slot, only=only, tell=tell, after=prepare)
+                result = _directly(loaded, when, slot, only, tell)
     except KeyboardInterrupt:
         if dry_run:
             return interrupted("nothing was written", "start it again when you like", as_json=as_json)
@@ -81,6 +78,15 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
         )
     report(loaded, result, as_json=as_json)
     return result.exit_code
+
+
+def _directly(programme: "Programme", as_of: datetime | None, slot: str | None, only: "Sequence[str]", tell: "Tell") -> "RunResult":
+    from countersign.offboarding.triggers import Prepared, prepare
+    from countersign.reconciliation import reconcile as directly
+
+    prepared = [Prepared()]
+    result = directly(programme, as_of, slot=slot, only=only, tell=tell, after=lambda run, judged: prepared.append(prepare(run, judged)))
+    return prepared[-1].told(result)
 
 
 def _rehearse(programme: "Programme", as_of: datetime | None, slot: str | None, only: "Sequence[str]", *, as_json: bool) -> int:
@@ -128,6 +134,7 @@ def through_prefect(
 ) -> "RunResult":
     """Run the nightly flow with Prefect's own words kept off the terminal, where `tell` gives ours."""
     from countersign.clock import stamp
+    from countersign.offboarding.triggers import Prepared, on_file
     from flows import launch
 
     for name, value in launch.QUIET.items():
@@ -136,8 +143,11 @@ def through_prefect(
     from flows import nightly_reconciliation
 
     del nightly_reconciliation  # imported because Prefect sets up its loggers then
+    before = {each.id for each in on_file(programme)}
     with told(tell):
-        return launch.nightly(programme, slot=slot or f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
+        result = launch.nightly(programme, slot=slot or f"by-hand:{stamp(datetime.now(UTC))}", as_of=as_of, only=only)
+    # Why one could not be prepared stands in the flow's log, and was told.
+    return Prepared(tuple(each for each in on_file(programme) if each.id not in before)).told(result)
 
 
 class _Teller(logging.Handler):

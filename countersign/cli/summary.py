@@ -54,8 +54,18 @@ def summary(programme: Programme, result: RunResult) -> None:
     show.out("", f"Findings: {_counts(result.findings, _FINDINGS)}", f"Tickets:  {tickets}")
     for error in result.errors:
         show.out(show.text(f"  not written, the next run tries again: {error}"))
+    _plans(programme, result)
     show.out(f"Evidence: {show.path(result.evidence)}", f"Report:   {show.path(result.evidence / 'report.html')}")
     show.out(f"Check it: {verify_command(programme, result)}")
+
+
+def _plans(programme: Programme, result: RunResult) -> None:
+    """Say which plans of revocation were prepared, and which could not be."""
+    for each in result.prepared:
+        said = f"{each['plan']} ({each['trigger']}, {each['steps']} changes) waits for its approval"
+        show.out(show.text(f"Prepared: {said}: {show.program()} approve {each['plan']} -p {show.path(programme.folder)}"))
+    for problem in result.not_prepared:
+        show.out(show.text(f"Not prepared: {problem}"))
 
 
 def rehearsed(programme: Programme, result: Rehearsal | RunResult) -> None:

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["SUBJECTS", "RegisterTable", "attribute", "build", "create", "governance_tables", "opened", "register_tables", "write_register"]
+__all__ = [
+    "SUBJECTS",
+    "RegisterTable",
+    "attribute",
+    "build",
+    "create",
+    "governance_tables",
+    "moved",
+    "opened",
+    "register_tables",
+    "write_register",
+]
 
 _STEPS = (
     "kinds",
@@ -64,8 +75,7 @@ def build(
     """
     settled = tuple(readings)
     with opened(database) as db:
-        for name in TABLES:
-            db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({sql_text(inventory / f'{name}.parquet')})")
+        _look_in(db, inventory)
         given = (*tables, *_read_tables(settled))
         missing = governance.TABLES.keys() - {table.name for table in given}
         for table in (*given, *(RegisterTable(name, governance.TABLES[name], ()) for name in sorted(missing))):
@@ -88,6 +98,17 @@ def build(
             db.execute(f"CREATE OR REPLACE VIEW facts_{kind} AS SELECT * FROM read_parquet({parquet})")
         together = " UNION ALL BY NAME ".join(f"SELECT * FROM facts_{kind}" for kind in SUBJECTS)
         db.execute(f"CREATE OR REPLACE VIEW facts AS {together}")
+
+
+def moved(database: Path, inventory: Path) -> None:
+    """Let the facts of `database` go on after the Parquet files that they were built from were moved to `inventory`."""
+    with opened(database) as db:
+        _look_in(db, inventory)
+
+
+def _look_in(db: duckdb.DuckDBPyConnection, inventory: Path) -> None:
+    for name in TABLES:
+        db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({sql_text(inventory / f'{name}.parquet')})")
 
 
 def attribute(db: duckdb.DuckDBPyConnection) -> None:

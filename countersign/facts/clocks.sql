@@ -1,5 +1,6 @@
--- Facts of the clocks: the service levels of each finding that stood when the last run ended and still fails, or may, and the drills. All is
--- wall time, from when a finding began to fail: how long the customer was exposed, without pauses. A finding about a clock has no clock of its own.
+-- Facts of the clocks: the service levels of each finding that stood when the last run ended and still fails, or may, the drills, and
+-- the approvals that are owed. All is wall time, from when a finding began to fail: how long the customer was exposed, without pauses.
+-- A finding about a clock has no clock of its own.
 CREATE TEMP MACRO in_words(us) AS
     CASE WHEN us >= 172800000000 THEN (us // 86400000000) || ' days' WHEN us >= 7200000000 THEN (us // 3600000000) || ' hours' ELSE (us // 60000000) || ' minutes' END;
 
@@ -16,7 +17,7 @@ standing AS (
     LEFT JOIN wholly w ON w.provider = f.provider AND w.scope = f.scope
     LEFT JOIN desk_tickets t ON t.key = f.ticket_key
     LEFT JOIN register_exceptions x ON x.control = f.control AND x.subject = f.subject
-    WHERE NOT starts_with(f.control, 'sla-') AND f.control <> 'drill-overdue'
+    WHERE NOT starts_with(f.control, 'sla-') AND f.control NOT IN ('drill-overdue', 'approval-owed')
 ),
 running AS (
     SELECT *, CASE WHEN verdict = 'unknown' THEN 'whether it still fails is not known tonight' END AS stands_why FROM standing WHERE verdict <> 'over'
@@ -43,15 +44,26 @@ SELECT 'ledger:' || f.customer || ':finding/' || f.fingerprint AS subject, 'find
        f.is_open AND f.clock = 'revoke' AND f.revoke_us IS NOT NULL AS must_be_revoked,
        CASE WHEN f.open_us <= f.revoke_us OR f.stands_why IS NULL THEN (f.open_us - f.revoke_us) / 3600e6 END AS hours_past_revoke,
        in_words(f.revoke_us) AS agreed_revoke, in_words(f.open_us - f.revoke_us) AS revoke_over,
-       FALSE AS must_be_drilled
+       FALSE AS must_be_drilled, FALSE AS must_be_approved
 FROM running f
 UNION ALL BY NAME
 SELECT 'ledger:' || d.customer || ':drill/' || d.path AS subject, 'finding' AS subject_kind, 'drill' AS kind, 'ledger' AS provider, d.customer AS scope,
        d.path AS identity_name,
-       FALSE AS must_be_detected, FALSE AS must_be_escalated, FALSE AS must_be_rotated, FALSE AS must_be_revoked, TRUE AS must_be_drilled,
+       FALSE AS must_be_detected, FALSE AS must_be_escalated, FALSE AS must_be_rotated, FALSE AS must_be_revoked, TRUE AS must_be_drilled, FALSE AS must_be_approved,
        d.path AS drill_path,
        (epoch_us(run.as_of) - epoch_us(coalesce(d.last_at, d.began_at)) - d.period_us) / 86400e6 AS days_past_drill,
        CASE WHEN d.last_at IS NULL THEN 'never since the first run on ' || d.began_at::DATE ELSE 'last on ' || d.last_at::DATE END AS drilled,
        in_words(d.period_us) AS agreed_drill,
        in_words(epoch_us(run.as_of) - epoch_us(coalesce(d.last_at, d.began_at)) - d.period_us) AS drill_over
-FROM drills d CROSS JOIN run;
+FROM drills d CROSS JOIN run
+UNION ALL BY NAME
+SELECT 'ledger:' || a.customer || ':plan/' || a.plan AS subject, 'finding' AS subject_kind, 'plan' AS kind, 'ledger' AS provider, a.customer AS scope,
+       a.plan AS identity_name, a.partner,
+       FALSE AS must_be_detected, FALSE AS must_be_escalated, FALSE AS must_be_rotated, FALSE AS must_be_revoked, FALSE AS must_be_drilled,
+       TRUE AS must_be_approved,
+       a.plan AS acted_plan, a.acted_by, date_trunc('second', a.taken_at) AS acted_on, date_trunc('second', a.owed_until) AS owed_until,
+       -- what is approved is owed no more
+       CASE WHEN a.settled_at IS NULL THEN (epoch_us(run.as_of) - epoch_us(a.owed_until)) / 3600e6
+            ELSE least((epoch_us(a.settled_at) - epoch_us(a.owed_until)) / 3600e6, 0) END AS hours_past_approval,
+       in_words(epoch_us(run.as_of) - epoch_us(a.owed_until)) AS owed_over
+FROM approvals_owed a CROSS JOIN run;

@@ -94,11 +94,14 @@ SELECT f.*, epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us,
        greatest(made_in_window - CASE WHEN first_made_at > window_at THEN 1 ELSE 0 END, 0) AS rotations,    -- the first of all followed none
        -- the earliest end of its access that is over; of what is first seen off tonight, nobody can have used it since
        least(CASE WHEN p.contract_ends_at <= as_of THEN p.contract_ends_at END, CASE WHEN w.expires_at <= as_of THEN w.expires_at END,
-             CASE WHEN off_at < as_of THEN off_at END) AS access_ended_at,
+             CASE WHEN off_at < as_of THEN off_at END, CASE WHEN t.until < as_of THEN t.until END) AS access_ended_at,
+       t.until AS taken_until, t.since AS taken_at, t.plan AS taken_by,
        CASE WHEN used_by_day THEN date_trunc('day', last_used_at) ELSE last_used_at END AS used_from_at,
        -- short-lived: no longer than half a day, and than the policy lets a token live
        least(coalesce(max_ttl_us, 43200000000), 43200000000) AS short_us
-FROM followed f LEFT JOIN register_partners p ON p.partner = f.partner LEFT JOIN register_workloads w ON w.workload = f.workload;
+FROM followed f LEFT JOIN register_partners p ON p.partner = f.partner LEFT JOIN register_workloads w ON w.workload = f.workload
+-- what was made since under its name is another one
+LEFT JOIN taken t ON t.subject = f.uid AND (f.created_at > t.since) IS DISTINCT FROM TRUE;
 
 SELECT h.uid AS subject, 'credential' AS subject_kind, h.kind, h.provider, h.scope, h.identity_uid AS identity, h.identity_name,
        h.partner, h.partner_how, h.partner_why, h.workload, h.owner, h.accountable, h.track, h.enabled, h.enabled_why, h.track_why,
@@ -182,7 +185,11 @@ SELECT h.uid AS subject, 'credential' AS subject_kind, h.kind, h.provider, h.sco
        CASE WHEN h.access_ended_at IS NOT NULL THEN TRUE WHEN h.partner_why IS NULL AND h.enabled IS NOT NULL THEN FALSE END AS has_end,
        CASE WHEN h.last_used_state = 'known' AND h.used_from_at > h.access_ended_at OR h.last_used_state IN ('known', 'never') AND h.seen_us >= epoch_us(h.access_ended_at)
             THEN coalesce((epoch_us(h.used_from_at) - epoch_us(h.access_ended_at)) / 86400e6, 0) END AS days_used_after_end,
-       CASE h.access_ended_at WHEN h.off_at THEN h.off_at::DATE WHEN h.contract_ends_at THEN h.contract_ends_on WHEN h.workload_expires_at THEN h.workload_expires_on END AS ended_on,
-       CASE h.access_ended_at WHEN h.off_at THEN 'switched off' WHEN h.contract_ends_at THEN 'contract of ' || h.partner
-            WHEN h.workload_expires_at THEN 'workload ' || h.workload END AS ended_what
-FROM judged h;
+       -- of what was used after it was taken away, that is what is told
+       CASE WHEN h.is_taken THEN h.taken_at::DATE
+            ELSE CASE h.access_ended_at WHEN h.off_at THEN h.off_at::DATE WHEN h.contract_ends_at THEN h.contract_ends_on WHEN h.workload_expires_at THEN h.workload_expires_on END
+            END AS ended_on,
+       CASE WHEN h.is_taken THEN 'revoked by plan ' || h.taken_by
+            ELSE CASE h.access_ended_at WHEN h.off_at THEN 'switched off' WHEN h.contract_ends_at THEN 'contract of ' || h.partner
+                 WHEN h.workload_expires_at THEN 'workload ' || h.workload END END AS ended_what
+FROM (SELECT *, coalesce(taken_until < as_of AND (used_from_at > taken_until OR access_ended_at = taken_until), FALSE) AS is_taken FROM judged) h;

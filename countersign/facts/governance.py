@@ -1,13 +1,13 @@
 """How the programme itself is run, as tables for `facts/`: entries of the register with what breaks a rule in each, service levels, drills.
 
-What only the ledger knows (runs, tickets) is given. When a scope was last read wholly is carried from run to run: each leaves its
-table `looked` beside its inventory for the next.
+What only the ledger knows (runs, tickets, what came of plans) is given. When a scope was last read wholly is carried from run to run:
+each leaves its table `looked` beside its inventory for the next.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import duckdb
 
@@ -36,6 +36,11 @@ TABLES = {
         "customer VARCHAR, control VARCHAR, clock VARCHAR, detect_us BIGINT, escalate_us BIGINT, rotate_us BIGINT, revoke_us BIGINT"
     ),
     "drills": "customer VARCHAR, path VARCHAR, period_us BIGINT, last_at TIMESTAMP, began_at TIMESTAMP",
+    "approvals_owed": (
+        "customer VARCHAR, plan VARCHAR, partner VARCHAR, acted_by VARCHAR, taken_at TIMESTAMP, owed_until TIMESTAMP, settled_at TIMESTAMP"
+    ),
+    "revoked": "subject VARCHAR, plan VARCHAR, since TIMESTAMP, lasts_us BIGINT",
+    "given_back": "subject VARCHAR, since TIMESTAMP",
     "desk_tickets": "key VARCHAR",
     "looked": "provider VARCHAR, scope VARCHAR, looked_at TIMESTAMP, looked_before TIMESTAMP",
 }
@@ -60,19 +65,62 @@ class Ran(Protocol):
         """The time that it was for, in UTC."""
 
 
+class Owed(NamedTuple):
+    """An approval that is, or was, owed for acting without one."""
+
+    plan: str
+    partner: str
+    by: str
+    """Id of the person who acted."""
+    taken_at: datetime
+    owed_until: datetime
+    settled_at: datetime | None
+    """None: it is still owed."""
+
+
+class Revoked(NamedTuple):
+    """An identity or credential that a plan took away wholly, and nobody has given back since."""
+
+    subject: str
+    plan: str
+    at: datetime
+    """When the last step that takes it was seen to be made (UTC)."""
+    lasts: timedelta
+    """For how long what it had opened could still be used, as far as that is known."""
+
+
+class GivenBack(NamedTuple):
+    """An identity or credential that a plan gave back."""
+
+    subject: str
+    at: datetime
+
+
+class Undertaken(NamedTuple):
+    """What came of plans, as far as a night judges it."""
+
+    owed: tuple[Owed, ...] = ()
+    revoked: tuple[Revoked, ...] = ()
+    given_back: tuple[GivenBack, ...] = ()
+
+
+NOTHING_UNDERTAKEN = Undertaken()
+
+
 def governance_tables(  # noqa: PLR0913 - the register, the ledger and the evidence, each with what it alone knows
     programme: Programme,
     as_of: datetime,
     *,
     runs: Iterable[Ran] = (),
     tickets: Iterable[str] = (),
+    undertaken: Undertaken = NOTHING_UNDERTAKEN,
     readings: Iterable[Reading] = (),
     last: Path | None = None,
 ) -> tuple[RegisterTable, ...]:
     """Return the tables of `TABLES` as they stand at `as_of` (UTC).
 
-    `runs` are all of the ledger's; `tickets` the keys of those that the desk has; `readings` tonight's; `last` the evidence folder of
-    the last run that was judged, None: this is the first.
+    `runs` are all of the ledger's; `tickets` the keys of those that the desk has; `undertaken` what came of plans; `readings` tonight's;
+    `last` the evidence folder of the last run that was judged, None: this is the first.
     """
     register = programme.register
     rows: dict[str, Iterable[Row]] = {
@@ -80,6 +128,13 @@ def governance_tables(  # noqa: PLR0913 - the register, the ledger and the evide
         "register_faults": _faults(programme, as_of),
         "register_slas": _slas(register),
         "drills": _drills(register, as_of, tuple(runs)),
+        "approvals_owed": _owed(register, as_of, undertaken.owed),
+        "revoked": (
+            (each.subject, each.plan, _naive(each.at), each.lasts // timedelta(microseconds=1))
+            for each in undertaken.revoked
+            if each.at <= as_of
+        ),
+        "given_back": ((each.subject, _naive(each.at)) for each in undertaken.given_back if each.at <= as_of),
         "desk_tickets": ((key,) for key in sorted(set(tickets))),
         "looked": _looked(register, as_of, readings, last),
     }
@@ -146,6 +201,14 @@ def _drills(register: Register, as_of: datetime, runs: tuple[Ran, ...]) -> Itera
         if period is not None:
             last = max((run.as_of for run in known if run.kind == f"drill-{path}" and run.state == "complete"), default=None)
             yield register.customer.id, path, period // timedelta(microseconds=1), None if last is None else _naive(last), _naive(began)
+
+
+def _owed(register: Register, as_of: datetime, owed: Iterable[Owed]) -> Iterator[Row]:
+    """Yield each approval that is or was owed, as known at `as_of`."""
+    for each in owed:
+        if each.taken_at <= as_of:
+            settled = None if each.settled_at is None or each.settled_at > as_of else _naive(each.settled_at)
+            yield register.customer.id, each.plan, each.partner, each.by, _naive(each.taken_at), _naive(each.owed_until), settled
 
 
 def _looked(register: Register, as_of: datetime, readings: Iterable[Reading], last: Path | None) -> Iterator[Row]:

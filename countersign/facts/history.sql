@@ -48,12 +48,13 @@ FROM (SELECT t.* FROM listings t JOIN kinds USING (provider, kind) WHERE success
 LEFT JOIN last_readings l USING (provider, scope, kind)
 UNION ALL SELECT * FROM last_readings ANTI JOIN listings USING (provider, scope, kind);
 
--- A credential that is off is off since it was first seen so, and one that was used after that stays on file until it is replaced.
+-- A credential that is off is off since it was first seen so, and one that was used after that stays on file until it is replaced;
+-- not where a plan gave it back.
 CREATE TEMP TABLE seen_off AS
 SELECT subject, min(since) AS since FROM (
     SELECT subject, since FROM last_history WHERE what = 'off'
     UNION ALL SELECT uid, observed_at FROM last_credentials WHERE enabled = FALSE
-) GROUP BY subject;
+) s WHERE NOT EXISTS (SELECT 1 FROM given_back g WHERE g.subject = s.subject AND g.since >= s.since) GROUP BY subject;
 CREATE TEMP TABLE switched_off AS
 SELECT c.provider, c.scope, c.kind, c.uid AS subject, coalesce(CASE WHEN c.created_at > o.since THEN NULL ELSE o.since END, c.observed_at) AS since
 FROM credentials c LEFT JOIN seen_off o ON o.subject = c.uid WHERE c.enabled = FALSE

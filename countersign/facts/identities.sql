@@ -58,8 +58,10 @@ SELECT w.uid AS subject, 'identity' AS subject_kind, w.kind, w.provider, w.scope
        -- what is not seen yet of the last day is left open; of an older report, nobody knows what was used since
        CASE WHEN w.last_active_at > w.ended_at OR epoch_us(w.as_of) - w.seen_us <= 86400e6
             THEN CASE w.last_active_state WHEN 'known' THEN (epoch_us(w.last_active_at) - epoch_us(w.ended_at)) / 86400e6 WHEN 'never' THEN 0 END END AS days_used_after_end,
-       CASE WHEN w.ended_at = w.contract_ends_at THEN w.contract_ends_on WHEN w.ended_at IS NOT NULL THEN w.workload_expires_on END AS ended_on,
-       CASE WHEN w.ended_at = w.contract_ends_at THEN 'contract of ' || w.partner WHEN w.ended_at IS NOT NULL THEN 'workload ' || w.workload END AS ended_what,
+       CASE WHEN w.is_taken THEN w.taken_at::DATE WHEN w.ended_at = w.contract_ends_at THEN w.contract_ends_on
+            WHEN w.ended_at IS NOT NULL THEN w.workload_expires_on END AS ended_on,
+       CASE WHEN w.is_taken THEN 'revoked by plan ' || w.taken_by WHEN w.ended_at = w.contract_ends_at THEN 'contract of ' || w.partner
+            WHEN w.ended_at IS NOT NULL THEN 'workload ' || w.workload END AS ended_what,
        -- trust
        w.ours AND w.enabled AND CASE WHEN o.outside_trusts > 0 THEN TRUE WHEN w.unknown['trusts'] IS NOT NULL THEN NULL ELSE FALSE END AS trusted_from_outside,
        CASE WHEN o.unconditioned_trusts > 0 OR w.unknown['trusts'] IS NULL THEN o.unconditioned_trusts END AS unconditioned_trusts,
@@ -87,8 +89,11 @@ SELECT w.uid AS subject, 'identity' AS subject_kind, w.kind, w.provider, w.scope
             THEN (epoch_us(w.as_of) - epoch_us(w.created_at) - p.max_idle_us) / 86400e6 END AS days_past_idle
 FROM (SELECT who.*, CASE WHEN partner IS NOT NULL THEN TRUE WHEN partner_why IS NULL THEN FALSE END AS is_partners,
              epoch_us(active_at) + max_idle_us + grace_us AS idle_from_us,
-             least(contract_ends_at, workload_expires_at) AS ended_at,
-             uid NOT IN (SELECT identity_uid FROM credentials c JOIN kinds k USING (provider, kind) WHERE k.idles AND identity_uid IS NOT NULL) AS is_used_itself FROM who LEFT JOIN register_policies USING (policy, track)) w
+             least(contract_ends_at, workload_expires_at, CASE WHEN t.until < as_of THEN t.until END) AS ended_at, t.since AS taken_at, t.plan AS taken_by,
+             -- of what was used after a plan took it away, that is what is told
+             coalesce(t.until < as_of AND (last_active_at > t.until OR t.until <= least(contract_ends_at, workload_expires_at, t.until)), FALSE) AS is_taken,
+             uid NOT IN (SELECT identity_uid FROM credentials c JOIN kinds k USING (provider, kind) WHERE k.idles AND identity_uid IS NOT NULL) AS is_used_itself FROM who LEFT JOIN register_policies USING (policy, track)
+      LEFT JOIN taken t ON t.subject = who.uid AND (who.created_at > t.since) IS DISTINCT FROM TRUE) w
 LEFT JOIN outside o ON o.identity_uid = w.uid
 LEFT JOIN copies copied ON copied.uid = w.uid
 LEFT JOIN silences silence ON silence.record AND w.created_by IS NULL AND silence.reason = w.unknown['created_by']

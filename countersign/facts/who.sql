@@ -27,3 +27,8 @@ LEFT JOIN register_partners p ON p.partner = a.partner
 LEFT JOIN environments e ON e.provider = i.provider AND e.scope = i.scope
 LEFT JOIN register_scope_policies wp ON wp.workload = a.workload AND wp.environment = e.environment
 LEFT JOIN register_default_policies d ON d.partner = coalesce(a.partner, '') AND d.environment = coalesce(e.environment, '');
+
+-- When what a plan took away was out of use at the latest: what its sessions had left, and what use may show up late, is no use after it.
+CREATE TEMP TABLE taken AS
+SELECT subject, min(until) AS until, arg_min(plan, (until, plan)) AS plan, arg_min(since, (until, plan)) AS since
+FROM (SELECT *, since + to_microseconds(lasts_us + coalesce((SELECT max(grace_us) FROM register_policies), 0)) AS until FROM revoked) GROUP BY subject;

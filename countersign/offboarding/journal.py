@@ -149,7 +149,13 @@ class Journal:
             connection.execute(sa.insert(plans).values(values))
             if plan.steps:
                 blank = {"plan": plan.id, "state": "pending", "attempts": 0}
-                rows = [blank | {"step": change.id, "position": position} for position, change in enumerate(plan.steps)]
+                whole = {held.uid for held in plan.holdings if held.whole and held.what in {"identity", "credential"}}
+                rows = [
+                    blank
+                    | {"step": change.id, "position": position, "takes": json.dumps(sorted(whole.intersection(change.takes)))}
+                    | {"lasts_s": None if change.residual is None else change.residual.seconds}
+                    for position, change in enumerate(plan.steps)
+                ]
                 connection.execute(sa.insert(plan_steps), rows)
 
     def state(self, plan: str) -> tuple[PlanState, str | None] | None:
@@ -167,6 +173,12 @@ class Journal:
         """Set a plan's state."""
         with self._write.begin() as connection:
             connection.execute(sa.update(plans).where(plans.c.plan == plan).values(state=state))
+
+    def supersede(self, plan: str, by: str) -> None:
+        """Let a plan that nobody has begun be superseded by another."""
+        with self._write.begin() as connection:
+            waits = (plans.c.plan == plan) & (plans.c.state == "planned")
+            connection.execute(sa.update(plans).where(waits).values(state="superseded", superseded_by=by))
 
     def steps(self, plan: str) -> dict[str, Step]:
         """Return the steps of a plan by their ids, in the plan's order."""

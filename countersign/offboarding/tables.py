@@ -40,6 +40,8 @@ plan_steps = sa.Table(
     sa.Column("plan", sa.Text, sa.ForeignKey(plans.c.plan), primary_key=True),
     sa.Column("step", sa.Text, primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("takes", sa.Text, nullable=False, comment="the partner's own identities and credentials that it ends, as JSON"),
+    sa.Column("lasts_s", sa.Integer, comment="for how many seconds something may go on after it; null: not known, or nothing does"),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("pre_image", sa.Text),

@@ -160,11 +160,11 @@ def drills(members: Sequence[Member], lens: Lens | None) -> Iterator[Row]:
     """Yield the table `drills`."""
     for member in members:
         if member.kind.startswith("drill-"):
-            started, finished = moment(member.predicate.get("started")), member.finished
-            findings = member.predicate.get("findings")
+            # Of a drill that waited for its approval in between, the entry's own times tell only how long the last part took.
+            findings, seconds = member.predicate.get("findings"), member.predicate.get("seconds")
             yield {
                 "sequence": member.sequence, "as_of": member.as_of, "path": member.kind.removeprefix("drill-"), "state": _state(member),
-                "seconds": None if started is None else int((finished - started).total_seconds()),
+                "seconds": seconds if isinstance(seconds, int) else None,
                 "findings": findings if isinstance(findings, int) and lens is None else None,
             }  # fmt: skip
 

@@ -105,7 +105,7 @@ LEFT JOIN entry o ON o.sequence = s.open_sequence
 LEFT JOIN (SELECT fingerprint, spell, min(told_sequence) AS sequence FROM numbered GROUP BY ALL) n ON n.fingerprint = s.fingerprint AND n.spell = s.spell
 LEFT JOIN entry t ON t.sequence = n.sequence
 LEFT JOIN looked k ON k.sequence = s.opened_sequence AND k.provider = p.provider AND k.scope = p.scope
-WHERE NOT starts_with(p.control, 'sla-') AND p.control <> 'drill-overdue';
+WHERE NOT starts_with(p.control, 'sla-') AND p.control NOT IN ('drill-overdue', 'approval-owed');
 
 CREATE TEMP TABLE measured AS
 -- found: when it began, its scope had been read wholly that long before; a second spell is measured by the night that saw it come back

@@ -275,6 +275,7 @@ CLOCKS: dict[str, Case] = {
     "sla-rotate": Case(at_least="medium", because="the agreed time has passed", some="as above"),
     "sla-revoke": Case(at_least="high", because="access that should have ended is open", some="as above"),
     "drill-overdue": Case(at_least="low", because="a path nobody walked may lead nowhere", fails=("drill/remediation",), some="and drill/exception"),
+    "approval-owed": Case(at_least="medium", because="acting first is for emergencies only", some="nobody broke the glass here"),
     "source-unobserved": Case(at_least="high", because="what is not read is not judged", fails=("source-dark",), holds=("source-main",)),
 }  # fmt: skip
 

@@ -367,7 +367,7 @@ def test_names_from_outside_do_not_act_in_markdown(results: Document, plan: Docu
         (lambda d: d[RESULTS]["metadata"]["parties"].clear(), "no party of this document is"),
         (lambda d: d[RESULTS]["metadata"]["roles"].clear(), "no role of this document is 'customer'"),
         (lambda d: d[RESULTS]["back-matter"]["resources"].pop(0), "no resource of this document is"),
-        (lambda d: d[RESULTS]["local-definitions"]["objectives-and-methods"].pop(0), "no objective of this document is 'attribution-conflict'"),
+        (lambda d: d[RESULTS]["local-definitions"]["objectives-and-methods"].pop(0), "no objective of this document is 'approval-owed'"),
         (lambda d: d[RESULTS].update(uuid=result(d)["uuid"]), "stands for 2 things"),
     ],
 )  # fmt: skip

@@ -180,7 +180,7 @@ def test_who_is_accountable_and_what_changed(html: str) -> None:
     words_ = section(html, "accountable")
     assert "Nobody answers for 1 control: inactive." in words_
     assert "Gunnar Lindgunnar, has left" in words_
-    assert "business owner; accountable for every step; approves: 43 controls" in words_
+    assert "business owner; accountable for every step; approves: 44 controls" in words_
     assert "acme-backupBacks the shop's orders up. Maria Okafor Gunnar Lind, Maria Okafor" in words_
     assert "2026-10-05entry 140 rotation-age accountable for rotate Gunnar Lind Maria Okafor" in words_
     for control in ("rotation-age", "human-mfa"):
