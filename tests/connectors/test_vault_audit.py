@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import vault
+from connectors.vault import audit_log
 from connectors.vault.audit import Device, device_of
-from connectors.vault.audit_log import Sightings, files_of, stream
+from connectors.vault.audit_log import Maker, Sightings, files_of, stream
 from connectors.vault.use import ONLY_AUDIT
 from countersign.errors import ScopeDeniedError
 from countersign.identity import Coverage, Credential, Identity, Record
@@ -288,6 +289,52 @@ def test_a_login_names_its_role_by_the_key_that_the_method_owns() -> None:
     request = {"mount_type": "jwt", "mount_accessor": "auth_jwt_1"}
     sightings.take({"time": "2026-01-01T00:00:00Z", "auth": made, "request": request, "response": {"auth": made}})
     assert (list(sightings.logins), sightings.token_used) == ([("auth_jwt_1", "ci")], {})
+
+
+def _entry(caller: str, new: str, *, path: str = "auth/token/create", entity: str = "", **made: Any) -> dict[str, Any]:
+    auth = {"accessor": caller, "entity_id": entity}
+    answer = {"auth": {"accessor": new, **made}}
+    return {"time": "2026-01-01T00:00:00Z", "auth": auth, "request": {"path": path, "mount_type": "token"}, "response": answer}
+
+
+@given(st.lists(st.sampled_from(["gone", "listed"]), min_size=1, max_size=12), st.sampled_from(["", "-orphan", "/role"]))
+def test_a_token_is_whoevers_made_it_to_any_depth(links: list[str], end: str) -> None:
+    """Each makes the next; of those that are gone, whoever made them counts."""
+    hashed = [f"h{number}" for number in range(len(links))]
+    sightings = Sightings({one: f"t{one}" for one, link in zip(hashed, links, strict=True) if link == "listed"}, {}, frozenset())
+    for caller, new in zip(["login", *hashed], hashed, strict=False):
+        sightings.take(_entry(caller, new, path=f"auth/token/create{end}", entity="e" if caller == "login" else ""))
+    expected, nearest = {}, Maker(entity="e")
+    for one, link in zip(hashed, links, strict=True):
+        if link == "listed":
+            expected[f"t{one}"], nearest = nearest, Maker(token=f"t{one}")
+    assert sightings.makers == expected
+
+
+def test_only_making_a_token_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sightings = Sightings({"new": "t", "in": "i"}, {}, frozenset())
+    for path in ("auth/token/renew", "auth/token/lookup-accessor", "sys/wrapping/unwrap", "secret/data/auth/token/creates"):
+        sightings.take(_entry("other", "new", path=path, entity="e"))
+    sightings.take(_entry("nobody", "new"))
+    sightings.take(_entry("other", "new", entity="e") | {"request": {"path": "kv/auth/token/create", "mount_type": "kv"}})
+    sightings.take(_entry("other", "new", entity="e", entity_id="of another"))
+    assert sightings.makers == {}
+    login = {"mount_type": "approle", "mount_accessor": "auth_approle_1", "path": "auth/approle/login"}
+    made = {"accessor": "in", "metadata": {"role_name": "acme"}}
+    sightings.take({"time": "2026-01-01T00:00:00Z", "auth": made, "request": login, "response": {"auth": made}})
+    assert sightings.makers == {"i": Maker(login=("auth_approle_1", "acme"))}
+    sightings.take(_entry("in", "new", path="team/auth/token/create"))
+    sightings.take(_entry("other", "new", entity="later"))
+    assert sightings.makers["t"] == Maker(token="i")
+
+    # Of those that are gone only the newest are remembered.
+    monkeypatch.setattr(audit_log, "MOST_GONE", 2)
+    crowded = Sightings({"x": "tx", "y": "ty"}, {}, frozenset())
+    for new in ("first", "second", "third"):
+        crowded.take(_entry("login", new, entity="e"))
+    for caller, new in (("first", "x"), ("third", "y")):
+        crowded.take(_entry(caller, new))
+    assert crowded.makers == {"ty": Maker(entity="e")}
 
 
 def test_a_prefix_and_a_torn_end_are_no_broken_lines(tmp_path: Path) -> None:
