@@ -118,6 +118,8 @@ class Reconciliation:
         self.run = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.slot = slot or self.run
         self.sources = tuple(source for source in programme.sources if not only or source.name in only)
+        self.named: frozenset[str] = frozenset()
+        """Further identities (uids) whose keys are called by their own ids, beside those that standing findings name so."""
         self.earlier: RunResult | None = None
         """The result of the slot's earlier run, when there is nothing to do."""
         self._only = tuple(only)
@@ -202,7 +204,7 @@ class Reconciliation:
         (source,) = (source for source in self.sources if source.name == scope.source)
         kept = self._kept_of(scope.source) / folder_name(f"{scope.provider}-{scope.name}")
         ask = needs_id(self.programme.register, self.as_of)
-        named = self.state.named_keys() if source.provider == "aws" else frozenset[str]()
+        named = self.state.named_keys() | self.named if source.provider == "aws" else frozenset[str]()
         request = ReadRequest(source=source, scope=scope, run=self.run, now=self.clock, needs_id=ask, named=named, kept=kept)
         observations = self.folder / unfinished.OBSERVATIONS
         reading = spool(connector(source.provider).read(request), scope, self.work, observations)

@@ -86,17 +86,24 @@ def rehearse(
 
 @contextmanager
 def looked(
-    programme: Programme, as_of: datetime | None = None, *, only: Sequence[str] = (), tell: Tell = silent
+    programme: Programme,
+    as_of: datetime | None = None,
+    *,
+    only: Sequence[str] = (),
+    named: frozenset[str] = frozenset(),
+    tell: Tell = silent,
 ) -> Iterator[tuple[tuple[Reading, ...], Path]]:
     """Read every source afresh and work out the facts, without verdicts; writes nothing, takes no lock.
 
     Yields how each scope was read, and the database of the facts, which holds as long as the `with` block. What earlier runs knew is
-    left aside. Raises CountersignError when it could not start; a scope that cannot be read is a reading that says so.
+    left aside, but for `named`: identities (uids) whose keys are called by their own ids. Raises CountersignError when it could not
+    start; a scope that cannot be read is a reading that says so.
     """
     with tempfile.TemporaryDirectory(prefix="countersign-look-") as name:
         stage = _stage(programme, Path(name))
         with Reconciliation(stage, as_of=as_of, only=only, tell=tell) as run:
             run.staging.release()  # so that an error is not sealed, even there
+            run.named = named
             yield run.facts(read_all(run))
 
 

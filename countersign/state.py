@@ -42,7 +42,7 @@ _ENDED: tuple[TicketState, ...] = ("closed",)
 
 
 class StateBusyError(CountersignError):
-    """Another process runs this programme right now."""
+    """Another process runs this programme right now; nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

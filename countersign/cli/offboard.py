@@ -132,6 +132,7 @@ def apply(  # noqa: PLR0913 - one parameter for each option
     """
     from countersign.offboarding import folder
     from countersign.programme import load
+    from countersign.state import StateBusyError
 
     loaded = load(programme)
     made = folder.find(loaded, plan)
@@ -147,6 +148,8 @@ def apply(  # noqa: PLR0913 - one parameter for each option
             if dry_run:
                 return _rehearsed(loaded, made, tell_json=as_json)
             outcome = _carried_out(loaded, made, secrets, glass, tell)
+    except StateBusyError as error:
+        raise UsageError(error.message, fix=error.fix) from error
     except KeyboardInterrupt:
         again = f"{show.program()} offboard apply {made.id} -p {show.path(programme)}"
         return interrupted("what was changed is in the journal, and nothing is repeated", again, as_json=as_json)

@@ -56,7 +56,7 @@ def make(  # noqa: PLR0913 - what is asked, what it is like, and the surrounding
     """
     demand(programme, asked)
     only = _sources_of(programme, asked)
-    with looked(programme, only=only, tell=tell) as (readings, database):
+    with looked(programme, only=only, named=_named(like), tell=tell) as (readings, database):
         return plan(programme, asked, Seen(readings, database), like=like, used_after=used_after, clock=clock, tell=tell)
 
 
@@ -197,6 +197,12 @@ def _used_since(found: Closure, off: datetime | None) -> Iterator[Noted]:
         used = found.context["used"].get(held.uid)
         if off is not None and used is not None and instant(used) > off:
             yield Noted(level="stop", uid=held.uid, name=held.name, said=f"it was used on {used}, after it had been switched off")
+
+
+def _named(like: Plan | None) -> frozenset[str]:
+    """Return the identities whose keys the plan calls by their ids: switched off, they are worth no call by themselves."""
+    held = () if like is None else like.holdings
+    return frozenset(each.identity_uid for each in held if each.kind == "access-key" and "@" not in each.uid)
 
 
 def _sources_of(programme: Programme, asked: Asked) -> tuple[str, ...]:
