@@ -289,6 +289,15 @@ class Timestamps(Entry):
     """How long after the end of a run its token may be, unless a later statement says that it was late."""
 
 
+class DrillScope(Entry):
+    """A scope that the customer sets aside, in which drills make identities that are broken on purpose, and remove them again."""
+
+    source: SourceName
+    """Name of a source of a cloud or of Vault."""
+    scope: Annotated[str, Field(min_length=1, max_length=200)]
+    """As the source calls it: account, tenant, project, `<source>` or `<source>/<namespace>`."""
+
+
 class EvidenceConfig(Entry):
     """Where evidence is kept, for how long, and what signs it."""
 
@@ -329,6 +338,8 @@ class Programme:
     """`sha256:...` of countersign.yaml as it lies on disk."""
     vendors: Vendors | None = None
     """Names for AWS accounts that nobody registered; None: no list is configured."""
+    drill: tuple[DrillScope, ...] = ()
+    """Scopes that are set aside for drills; none: nothing is ever made anywhere."""
 
 
 def load(folder: Path) -> Programme:
@@ -365,6 +376,7 @@ def load(folder: Path) -> Programme:
         register=register,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
         vendors=vendors,
+        drill=settings.drill,
     )
 
 
@@ -397,6 +409,7 @@ class _Settings(Entry):
     limits: Limits = Field(default_factory=Limits)
     vendors: str | None = None
     """Path of a list of vendors' AWS accounts; read by `_vendors`."""
+    drill: tuple[DrillScope, ...] = ()
 
 
 def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Settings | None:
@@ -412,6 +425,7 @@ def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Sett
         data["evidence"] = _evidence(evidence, folder)
         found.extend(_evidence_problems(written, evidence))
     settings = written.build(_Settings, found, data=data)
+    found.extend(() if settings is None else _drill_problems(written, settings.drill, sources))
     said = {problem.field for problem in secrets}
     found = [*secrets, *(problem for problem in found if problem.field not in said)]
     problems.extend(sorted(found, key=lambda problem: problem.where.line or 0))
@@ -450,6 +464,15 @@ def _desk_problems(written: Document, desk: RequestTracker) -> Iterator[Problem]
     parts = urlsplit(desk.url)
     if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
         yield written.problem(("desk", "url"), "would send the token in the clear", "write https://")
+
+
+def _drill_problems(written: Document, drill: Iterable[DrillScope], sources: Iterable[Source]) -> Iterator[Problem]:
+    """Find scopes set aside where no drill could be: in a source that is not there, or that can only be read."""
+    live = sorted(source.name for source in sources if source.provider != "files")
+    for index, place in enumerate(drill):
+        if place.source not in live:
+            fix = f"name one of: {', '.join(live)}" if live else "add a source of a cloud or of Vault"
+            yield written.problem(("drill", index, "source"), "is no source in which a drill could be", fix)
 
 
 def _vendors(written: Document, folder: Path, problems: list[Problem]) -> Vendors | None:

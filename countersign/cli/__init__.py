@@ -17,6 +17,7 @@ from countersign.cli import (
     approve_plan,
     demo,
     doctor,
+    drill,
     evidence,
     exception,
     export,
@@ -52,6 +53,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Every night", "unknowns", look.unknowns, "countersign unknowns -p northwind --control human-mfa"),
     ("Every night", "tickets", tickets.tickets, "countersign tickets -p northwind --partner acme --state open"),
     ("End access", "approve", approve_plan.approve, "countersign approve acme-20261122t133000z-1a2b3c --as maria --key ~/.ssh/id_ed25519"),
+    ("End access", "drill", drill.drill, "countersign drill --as maria --key ~/.ssh/id_ed25519 -p northwind"),
     ("Check", "export", export.export, "countersign export --from 2026-08-24 --to 2026-11-21 -o northwind.zip -p northwind"),
     ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
 )

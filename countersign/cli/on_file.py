@@ -173,4 +173,6 @@ def _ran(programme: Programme, row: Run, dead: set[str]) -> Ran:
         return Ran(row, state, None, None, None, error.message)
     results = predicate.get("results")
     judged = None if results is None else (sum(each["unknown"] for each in results), sum(each["population"] for each in results))
-    return Ran(row, state, predicate.get("findings"), predicate.get("guard"), folder, predicate.get("error"), judged)
+    # A drill counts findings of its own, and judged nothing of what is on file.
+    findings = None if results is None else predicate.get("findings")
+    return Ran(row, state, findings, predicate.get("guard"), folder, predicate.get("error") or predicate.get("why"), judged)
