@@ -31,6 +31,8 @@ DECIDED_UNDER: dict[str, str] = {
     "missed-sla": "sla-revoke", "drill": "drill-overdue",
 }  # fmt: skip
 """Trigger to the control whose accountable people decide."""
+PASSING = frozenset({"token", "lease"})
+"""Kinds that come and go by themselves while the identity that they belong to works."""
 OURSELVES = "countersign"
 """Who asked for a plan that no person asked for."""
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,120}", re.ASCII)
@@ -173,11 +175,13 @@ def drift(signed: Plan, now: Plan, made: frozenset[str]) -> Iterator[str]:
     steps brought about is no drift: a grant or trust that looks different since is judged by the steps that it would take.
     """
     yield from _drift_of_steps(signed, {change.id: change for change in now.steps}, made)
+    known = {holding.uid for holding in signed.holdings}
     planned = {change.id for change in signed.steps}
-    # What a signed step ends as well, as it is, changes nothing of the decision: a partner at work gets a new token every hour.
-    known = {holding.uid for holding in signed.holdings} | {uid for change in now.steps if change.id in planned for uid in change.takes}
+    ended = {uid for change in now.steps if change.id in planned for uid in change.takes}
     for holding in now.holdings:
-        if holding.uid not in known and holding.what in {"identity", "credential"}:
+        # A partner at work gets a new token every hour: what a signed step ends as well changes nothing of the decision. A new key does.
+        passes = holding.kind in PASSING and holding.uid in ended
+        if holding.uid not in known and holding.what in {"identity", "credential"} and not passes:
             yield f"new since the plan: {holding.uid} ({holding.name}) is the partner's too"
     open_then = {(unread.provider, unread.scope) for unread in signed.unread}
     for unread in now.unread:

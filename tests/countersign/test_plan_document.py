@@ -102,10 +102,12 @@ def test_what_differs_is_told(now: Plan, said: str) -> None:
 def test_what_its_own_steps_brought_about_is_none() -> None:
     signed = plan("a", "b", "c", steps=(change("a"), change("b", before={"on": False}), change("c", scope="9")))
     denied = holding("a", "grant", uid="aws:1:user/a#grant/deny-all")
-    token = holding("a", "credential", uid="aws:1:token/new")
+    token, key = (holding("a", "credential", uid=f"aws:1:{kind}/new", kind=kind) for kind in ("token", "access-key"))
     # a is made; b may have come with it, and was so from the start; c is in another scope and still to do
     now = plan("c", steps=(change("c", scope="9"),), holdings=(*signed.holdings, denied))
     assert [] == told(signed, now, "a")
-    covered = replace(now, steps=(change("c", scope="9", takes=("aws:1:user/c", token.uid)),), holdings=(*signed.holdings, token))
-    assert [] == [line for line in drift(signed, covered, frozenset({change("a").id})) if "token" in line]
+    covered = replace(
+        now, steps=(change("c", scope="9", takes=("aws:1:user/c", token.uid, key.uid)),), holdings=(*signed.holdings, token, key)
+    )
+    assert [f"new since the plan: {key.uid} (a) is the partner's too"] == list(drift(signed, covered, frozenset({change("a").id})))
     assert ["not as planned any more: Deny c (aws:1:user/c) is done already, or cannot be done"] == told(signed, plan(), "a")
