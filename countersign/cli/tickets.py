@@ -54,6 +54,8 @@ def tickets(
     if ticket is not None and (partner or state):
         raise UsageError("a ticket was named, and --partner and --state are for the list", fix="leave out one or the other")
     loaded = load(programme)
+    if loaded.desk.kind != "local":
+        show.say(show.text(f"New tickets are at {loaded.desk.kind.replace('_', ' ')}; these are what the local desk still has."))
     rows: list[Mapping[str, object]] = []
     if not on_file.is_new(loaded):
         with State(loaded.state) as ledger:

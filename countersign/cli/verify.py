@@ -22,7 +22,7 @@ def _day(text: str) -> date:
 
 
 def verify(  # noqa: PLR0913 - one parameter for each option
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="An auditor's bundle, a folder of evidence, or one run in it.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A bundle, a folder of evidence, one run in it, or a certificate.")],
     *,
     key: Annotated[list[Path], typer.Option("--key", metavar="PUB.pem", help="Public key that signed it; repeat after a change of keys.")],
     checkpoint: Annotated[
