@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import groupby
 from operator import attrgetter
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from countersign.offboarding.plan import Noted, Plan
     from countersign.offboarding.process import Outcome
     from countersign.programme import Programme
+    from countersign.revocation import Change
 
+WIDE = 60
+"""Characters of two states that are shown side by side."""
 FEW = 12
 """Lines of one kind that are printed before the rest is counted; the plan's file has them all."""
 
@@ -38,10 +42,10 @@ def shown(plan: Plan, *, every: bool = False) -> None:
     show.out(f"{_count(len(plan.steps), 'change')}{f': {places}' if places else ''}; {back}")
     if plan.steps:
         rows = [
-            (number, step.provider, step.scope, step.says, "yes" if step.reversible else "NO")
+            (number, step.provider, step.scope, step.says, _moves(step), "yes" if step.reversible else "NO")
             for number, step in enumerate(plan.steps if every else plan.steps[:FEW], 1)
         ]
-        show.out("", show.table(("#", "provider", "scope", "change", "reversible"), rows, numbers=("#",)))
+        show.out("", show.table(("#", "provider", "scope", "change", "from -> to", "reversible"), rows, numbers=("#",)))
         if not every and len(plan.steps) > FEW:
             show.out(f"... and {len(plan.steps) - FEW} more (--all)")
     _section("Must be settled before it can be applied", _notes(plan.noted, "stop"))
@@ -131,6 +135,16 @@ def _notes(noted: Iterable[Noted], level: str) -> Iterator[str]:
         about = list(group)
         names = ", ".join(f"{note.name} ({note.uid})" for note in about[:3])
         yield f"{names}{f' and {len(about) - 3} more' if len(about) > 3 else ''}: {said}"  # noqa: PLR2004 - as many as a line holds
+
+
+def _moves(step: Change) -> str:
+    """Say what of a thing's state changes, and how; a document that changes is only named, since the plan's file has both."""
+    said = []
+    for name in sorted({*step.before, *step.after}):
+        was, becomes = (json.dumps(side.get(name), sort_keys=True) for side in (step.before, step.after))
+        if was != becomes:
+            said.append(f"{name}: {was} -> {becomes}" if len(was) + len(becomes) <= WIDE else f"{name}: see the plan")
+    return "; ".join(said) or "nothing, as it is"
 
 
 def _residuals(plan: Plan) -> Iterator[str]:
