@@ -52,6 +52,7 @@ def fill(  # noqa: PLR0913 - a bundle's files come from all of these
                 tables.write_csv(db, file, table)
             spool.add(path, scratch)
         controls = _rows(db, "SELECT control, title, family, severity, maps_to FROM controls ORDER BY control")
+        drawn = _rows(db, "SELECT min(control) AS control FROM samples HAVING count(*) > 0")
         with scratch.open("wb") as file:
             workbook.write(db, file, _summary(predicate))
         spool.add("workbook.xlsx", scratch)
@@ -68,7 +69,7 @@ def fill(  # noqa: PLR0913 - a bundle's files come from all of these
         spool.add(path, content)
     days = predicate["period"]
     command = f"python3 verify.py BUNDLE.zip --key evidence.pub.pem --from {days['from']} --to {days['to']}"
-    sample = next(iter(populations.values()), "rotation-age")
+    sample = next((str(row["control"]) for row in drawn), next(iter(populations.values()), "rotation-age"))
     spool.add(audit_info.NAME, audit_info.text(predicate, name=said.name, verify=command, control=sample, notes=said.notes))
     spool.add(audit_info.REQUIREMENTS, audit_info.requirements(controls))
     spool.add("VERIFY.txt", verify_txt.text(predicate).encode())

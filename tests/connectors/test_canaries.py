@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import hvac
 import pytest
 
 from connectors import aws, gcp, vault
+from connectors.aws import sdk
 from connectors.gcp import door
 from countersign import canary, pace, scaffold, verdicts
 from countersign.canary import PARTNER, PREFIX, CanaryError, Planted, planter
@@ -95,6 +96,7 @@ class Bench:
 @pytest.fixture
 def in_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(sdk, "session", cache(sdk.session.__wrapped__))  # a process looks for credentials once, a test each time
     pace._budgets.clear()  # what an earlier test has asked for is not to hold up this one
     with SandboxAws() as cloud:
         cloud.at(NOW)

@@ -167,7 +167,7 @@ def test_every_entrypoint_of_prefect_yaml_is_a_flow_that_loads() -> None:
 
     entries = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]
     names = [load_flow_from_entrypoint(entry["entrypoint"], use_placeholder_flow=False).name for entry in entries]
-    assert names == ["nightly-reconciliation", "evidence-export"]
+    assert names == ["nightly-reconciliation", "evidence-export", "partner-offboarding", "approval-watch", "remediation-drill"]
 
 
 def test_the_server_imports_with_the_pinned_fastapi() -> None:
