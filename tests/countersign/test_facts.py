@@ -159,7 +159,7 @@ def expected(
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(estate=estates())
 def test_time_rules_agree_with_a_plain_oracle(
     tmp_path_factory: pytest.TempPathFactory, estate: list[tuple[Identity, list[Credential]]]
