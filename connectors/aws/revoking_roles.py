@@ -6,9 +6,9 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from connectors.aws.asking import ask, names, rows, thing
+from connectors.aws.asking import ask, rows, thing
 from connectors.aws.revoking_plan import GONE, OURS, ROLE_SECONDS, Action, is_ours, left
-from connectors.aws.revoking_users import deny_all
+from connectors.aws.revoking_principals import Principals, deny_all
 from connectors.aws.sdk import GoneError
 from countersign.aws_documents.fields import moment, text
 from countersign.aws_documents.policy import document, outside_parties
@@ -154,30 +154,17 @@ def _role(account: Account, change: Change) -> Item | None:
     return find_role(account, change.parameters["role_id"], change.parameters["role_name"])
 
 
-def _sure_name(account: Account, change: Change) -> str:
+def _name_of(account: Account, change: Change) -> str | None:
     role = _role(account, change)
-    if role is None:
-        raise GoneError("iam:GetRole", f"the role with the id {change.parameters['role_id']} is gone")
-    return text(role, "RoleName")
+    return None if role is None else text(role, "RoleName")
 
 
-def _attached(account: Account, name: str) -> list[str]:
-    return sorted(text(one, "PolicyArn") for one in rows(account, "iam:ListAttachedRolePolicies", "AttachedPolicies", {"RoleName": name}))
-
-
-def _look_denied(account: Account, change: Change) -> State:
-    role = _role(account, change)
-    try:
-        if role is not None:
-            return {"exists": True, "denied": change.parameters["policy"] in _attached(account, text(role, "RoleName"))}
-    except GoneError:
-        pass
-    return GONE
-
-
-def _write_denied(hands: Hands, change: Change) -> None:
-    call = "iam:AttachRolePolicy" if change.after["denied"] else "iam:DetachRolePolicy"
-    ask(hands.writer, call, {"RoleName": _sure_name(hands.reader, change), "PolicyArn": change.parameters["policy"]})
+ROLES = Principals(
+    "Role",
+    _name_of,
+    ("instance_profiles", "ListInstanceProfilesForRole", "RemoveRoleFromInstanceProfile"),
+    ("InstanceProfiles", "InstanceProfileName"),
+)
 
 
 def _look_trust(account: Account, change: Change) -> State:
@@ -195,7 +182,7 @@ def _look_trust(account: Account, change: Change) -> State:
 
 
 def _write_trust(hands: Hands, change: Change) -> None:
-    name = _sure_name(hands.reader, change)
+    name = ROLES.sure_name(hands.reader, change)
     ask(hands.writer, "iam:UpdateAssumeRolePolicy", {"RoleName": name, "PolicyDocument": _text(change.after["trust"])})
 
 
@@ -231,7 +218,7 @@ def _ended(policy: Mapping[str, Any], since: str) -> bool:
 
 
 def _write_sessions(hands: Hands, change: Change) -> None:
-    whose = {"RoleName": _sure_name(hands.reader, change), "PolicyName": SESSIONS_POLICY}
+    whose = {"RoleName": ROLES.sure_name(hands.reader, change), "PolicyName": SESSIONS_POLICY}
     if change.after["sessions_ended_since_plan"]:
         until = {"DateLessThan": {"aws:TokenIssueTime": stamp(hands.now() + SETTLES)}}
         denial = {"Effect": "Deny", "Action": ["*"], "Resource": ["*"], "Condition": until}
@@ -244,58 +231,11 @@ def _write_sessions(hands: Hands, change: Change) -> None:
         ask(hands.writer, "iam:PutRolePolicy", {**whose, "PolicyDocument": _text(policy)})
 
 
-def _look_role(account: Account, change: Change) -> State:
-    role = _role(account, change)
-    if role is None:
-        return GONE
-    whose = {"RoleName": text(role, "RoleName")}
-    try:
-        attached = _attached(account, whose["RoleName"])
-        inline = sorted(names(account, "iam:ListRolePolicies", "PolicyNames", whose))
-        found = rows(account, "iam:ListInstanceProfilesForRole", "InstanceProfiles", whose)
-        profiles = sorted(text(one, "InstanceProfileName") for one in found)
-    except GoneError:
-        return GONE
-    return {
-        "exists": True,
-        "denied": change.parameters["policy"] in attached,
-        "policies": [arn for arn in attached if arn != change.parameters["policy"]],
-        "inline": inline,
-        "instance_profiles": profiles,
-    }
-
-
-def _delete_role(hands: Hands, change: Change) -> None:
-    """Take exactly what was seen before the change, the denial last; it comes back where IAM does not delete the role."""
-    name = _sure_name(hands.reader, change)
-    whose, denial = {"RoleName": name}, {"RoleName": name, "PolicyArn": change.parameters["policy"]}
-    for arn in change.before["policies"]:
-        ask(hands.writer, "iam:DetachRolePolicy", {**whose, "PolicyArn": arn})
-    for inline in change.before["inline"]:
-        ask(hands.writer, "iam:DeleteRolePolicy", {**whose, "PolicyName": inline})
-    for profile in change.before["instance_profiles"]:
-        ask(hands.writer, "iam:RemoveRoleFromInstanceProfile", {**whose, "InstanceProfileName": profile})
-    ask(hands.writer, "iam:DetachRolePolicy", denial)
-    try:
-        ask(hands.writer, "iam:DeleteRole", whose)
-    except GoneError:
-        raise
-    except ReadError:
-        ask(hands.writer, "iam:AttachRolePolicy", denial)
-        raise
-
-
 def _text(policy: Mapping[str, Any]) -> str:
     return json.dumps(policy, separators=(",", ":"))
 
 
-DENY = Action(
-    name="deny-role",
-    looks=("iam:GetRole", "iam:ListAttachedRolePolicies"),
-    writes=("iam:AttachRolePolicy", "iam:DetachRolePolicy"),
-    look=_look_denied,
-    write=_write_denied,
-)
+DENY = ROLES.deny()
 UNTRUST = Action(
     name="untrust",
     looks=("iam:GetRole",),
@@ -310,14 +250,5 @@ END_SESSIONS = Action(
     look=_look_sessions,
     write=_write_sessions,
 )
-DELETE_ROLE = Action(
-    name="delete-role",
-    looks=("iam:GetRole", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"),
-    writes=(
-        *("iam:DetachRolePolicy", "iam:DeleteRolePolicy", "iam:RemoveRoleFromInstanceProfile", "iam:DeleteRole"),
-        "iam:AttachRolePolicy",
-    ),
-    look=_look_role,
-    write=_delete_role,
-)
+DELETE_ROLE = ROLES.delete()
 ROLE_ACTIONS = (DENY, UNTRUST, END_SESSIONS, DELETE_ROLE)

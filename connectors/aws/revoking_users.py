@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.aws.asking import ask, names, rows, thing
+from connectors.aws.asking import ask, rows, thing
 from connectors.aws.revoking_credentials import (
     DELETIONS,
     KINDS,
@@ -16,9 +16,9 @@ from connectors.aws.revoking_credentials import (
     sure_name,
 )
 from connectors.aws.revoking_plan import DISABLE_FIRST, GONE, OURS, ROLE_SECONDS, Action, is_ours, left
-from connectors.aws.sdk import GoneError, partition_of
+from connectors.aws.revoking_principals import Principals, deny_all
+from connectors.aws.sdk import GoneError
 from countersign.aws_documents.fields import text
-from countersign.errors import ReadError
 from countersign.revocation import CREDENTIAL, GRANT, IDENTITY, Residual
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
 
     from connectors.aws.door import Account
     from connectors.aws.revoking_plan import Hands, Planning
-    from countersign.programme import AwsSource
     from countersign.revocation import Change, Holding, Left, State
 
 
-def deny_all(source: AwsSource) -> str:
-    """Give the ARN of AWS's own policy that denies everything."""
-    return f"arn:{partition_of(source)}:iam::aws:policy/AWSDenyAll"
+USERS = Principals("User", name_of, ("groups", "ListGroupsForUser", "RemoveUserFromGroup"), ("Groups", "GroupName"))
 
 
 def user_changes(plan: Planning, uid: str, user_id: str, held: Sequence[Holding]) -> Iterator[Change | Left]:
@@ -92,7 +89,7 @@ def _deletion(plan: Planning, who: Mapping[str, str], held: Sequence[Holding], k
     rest = [one for one in held if one not in passwords]
     name = who["user_name"]
     # Taken one by one from a user that still works, MFA would go while the password is good.
-    if whole and deny_all(plan.reader.source) not in _attached(plan.reader, name):
+    if whole and deny_all(plan.reader.source) not in USERS.attached(plan.reader, name):
         yield from left(held, "its user is not denied everything", DISABLE_FIRST)
         return
     if passwords or whole:
@@ -123,26 +120,6 @@ def _devices(account: Account, name: str) -> list[str]:
     return sorted(text(one, "SerialNumber") for one in rows(account, "iam:ListMFADevices", "MFADevices", {"UserName": name}))
 
 
-def _attached(account: Account, name: str) -> list[str]:
-    return sorted(text(one, "PolicyArn") for one in rows(account, "iam:ListAttachedUserPolicies", "AttachedPolicies", {"UserName": name}))
-
-
-def _look_denied(account: Account, change: Change) -> State:
-    name = name_of(account, change)
-    if name is None:
-        return GONE
-    try:
-        return {"exists": True, "denied": change.parameters["policy"] in _attached(account, name)}
-    except GoneError:
-        return GONE
-
-
-def _write_denied(hands: Hands, change: Change) -> None:
-    name = sure_name(hands.reader, change)
-    call = "iam:AttachUserPolicy" if change.after["denied"] else "iam:DetachUserPolicy"
-    ask(hands.writer, call, {"UserName": name, "PolicyArn": change.parameters["policy"]})
-
-
 def _look_password(account: Account, change: Change) -> State:
     name = name_of(account, change)
     there = name is not None and thing(account, "iam:GetLoginProfile", "LoginProfile", {"UserName": name}) is not None
@@ -167,53 +144,7 @@ def _deactivate_mfa(hands: Hands, change: Change) -> None:
     ask(hands.writer, "iam:DeactivateMFADevice", {"UserName": sure_name(hands.reader, change), "SerialNumber": serial})
 
 
-def _look_user(account: Account, change: Change) -> State:
-    name = name_of(account, change)
-    if name is None:
-        return GONE
-    whose = {"UserName": name}
-    try:
-        attached = _attached(account, name)
-        groups = sorted(text(one, "GroupName") for one in rows(account, "iam:ListGroupsForUser", "Groups", whose))
-        inline = sorted(names(account, "iam:ListUserPolicies", "PolicyNames", whose))
-    except GoneError:
-        return GONE
-    return {
-        "exists": True,
-        "denied": change.parameters["policy"] in attached,
-        "policies": [arn for arn in attached if arn != change.parameters["policy"]],
-        "inline": inline,
-        "groups": groups,
-    }
-
-
-def _delete_user(hands: Hands, change: Change) -> None:
-    """Take exactly what was seen before the change, the denial last; it comes back where IAM does not delete the user."""
-    name = sure_name(hands.reader, change)
-    whose, denial = {"UserName": name}, {"UserName": name, "PolicyArn": change.parameters["policy"]}
-    for arn in change.before["policies"]:
-        ask(hands.writer, "iam:DetachUserPolicy", {**whose, "PolicyArn": arn})
-    for inline in change.before["inline"]:
-        ask(hands.writer, "iam:DeleteUserPolicy", {**whose, "PolicyName": inline})
-    for group in change.before["groups"]:
-        ask(hands.writer, "iam:RemoveUserFromGroup", {**whose, "GroupName": group})
-    ask(hands.writer, "iam:DetachUserPolicy", denial)
-    try:
-        ask(hands.writer, "iam:DeleteUser", whose)
-    except GoneError:
-        raise
-    except ReadError:
-        ask(hands.writer, "iam:AttachUserPolicy", denial)
-        raise
-
-
-DENY = Action(
-    name="deny-user",
-    looks=("iam:GetUser", "iam:ListAttachedUserPolicies"),
-    writes=("iam:AttachUserPolicy", "iam:DetachUserPolicy"),
-    look=_look_denied,
-    write=_write_denied,
-)
+DENY = USERS.deny()
 DELETE_PASSWORD = Action(
     name="delete-password",
     looks=("iam:GetUser", "iam:GetLoginProfile"),
@@ -228,11 +159,5 @@ DEACTIVATE_MFA = Action(
     look=_look_mfa,
     write=_deactivate_mfa,
 )
-DELETE_USER = Action(
-    name="delete-user",
-    looks=("iam:GetUser", "iam:ListAttachedUserPolicies", "iam:ListUserPolicies", "iam:ListGroupsForUser"),
-    writes=("iam:DetachUserPolicy", "iam:DeleteUserPolicy", "iam:RemoveUserFromGroup", "iam:DeleteUser", "iam:AttachUserPolicy"),
-    look=_look_user,
-    write=_delete_user,
-)
+DELETE_USER = USERS.delete()
 USER_ACTIONS = (DENY, *SWITCHES.values(), *DELETIONS.values(), DELETE_PASSWORD, DEACTIVATE_MFA, DELETE_USER)
