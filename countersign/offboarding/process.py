@@ -137,6 +137,7 @@ def carry_out(  # noqa: PLR0913 - the plan, and the world outside
     applied = applying.apply(
         programme, plan, judged, lambda each: again(programme, each, clock=clock, tell=tell),
         clock=clock, sleep=sleep, tell=tell, proofs=counted, secrets=secrets, broken_glass=broken_glass,
+        patience=programme.register.revocation.patience,
     )  # fmt: skip
     _tell_desk(programme, plan, f"Plan {plan.id} is {applied.state}; evidence {applied.evidence}.", clock, tell, over=not applied.left)
     begun = any(done.step.attempts or done.settled for done in applied.steps)

@@ -148,6 +148,8 @@ class RevocationRules(Entry):
     """A plan with more changes than this takes two approvers, as every deletion does."""
     owed_within: Span = timedelta(hours=24)
     """How long after a break-glass its approval may come."""
+    patience: Span = timedelta(minutes=5)
+    """How long a change that the provider took may stay invisible before it counts as not made."""
 
 
 class ExceptionLimits(Entry):

@@ -202,7 +202,7 @@ _CUSTOMER: Entry = {
     "people": [{"id": name, "name": name.title(), "email": f"{name}@kestrel.example", "active": True} for name in PEOPLE],
     "external_people": [{"partner": name} for name in OUTSIDE],
     "policies": {"human": {"max_idle": "P90D"}, "machine": {"max_idle": "P45D", "rotate_within": {"aws_access_key": "P90D"}}},
-    "revocation": {"watch": "P14D", "large": 100, "owed_within": "PT24H"},
+    "revocation": {"watch": "P14D", "large": 100, "owed_within": "PT24H", "patience": "PT2S"},
 }  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_after_the_watch_two_approve_and_nothing_of_the_partner_s_is_left(end: E
     end.note(programme.sign(plan, "ben"), 0)
     assert end.note(programme.apply(plan)).code in {0, 1}
     assert end.note(programme.plan("--delete", plan)).code != 0, "it is watched for 14 days"
-    programme.customer(revocation={"watch": "P0D", "large": 100, "owed_within": "PT24H"})
+    programme.customer(revocation={"watch": "P0D", "large": 100, "owed_within": "PT24H", "patience": "PT2S"})
     last = str(end.note(programme.plan("--delete", plan), 0).json["id"])
     before = estate.snapshot()
     end.note(programme.sign(last, "ada"), 0)
