@@ -137,9 +137,8 @@ def _changes(  # noqa: PLR0913, PLR0917 - what is asked, what there is, and when
     for (source, scope), group in groupby(sorted(found.holdings, key=lambda held: (*place(held), held.uid)), place):
         held = tuple(group)
         if source not in sources or (source, scope) not in scopes:
-            why = (
-                "the source is not configured any more" if source not in sources else "it was not among the scopes that the source has now"
-            )
+            gone = "is not configured any more" if source not in sources else f"did not name {scope} this time"
+            why = f"the source {source} {gone}"
             unread.add(Unread(source=source, provider=held[0].provider, scope=scope, why=why))
             continue
         try:
