@@ -15,6 +15,7 @@ import countersign
 from countersign.cli import (
     approve,
     approve_plan,
+    clocks,
     demo,
     doctor,
     drill,
@@ -31,6 +32,7 @@ from countersign.cli import (
     register_show,
     run,
     runs,
+    scorecard,
     show,
     tickets,
     verify,
@@ -51,10 +53,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., int], str], ...] = (
     ("Every night", "reconcile", run.reconcile, "countersign reconcile -p northwind --source aws"),
     ("Every night", "findings", look.findings, "countersign findings -p northwind --partner acme --json"),
     ("Every night", "unknowns", look.unknowns, "countersign unknowns -p northwind --control human-mfa"),
+    ("Every night", "clocks", clocks.clocks, "countersign clocks -p northwind --late"),
     ("Every night", "tickets", tickets.tickets, "countersign tickets -p northwind --partner acme --state open"),
     ("End access", "approve", approve_plan.approve, "countersign approve acme-20261122t133000z-1a2b3c --as maria --key ~/.ssh/id_ed25519"),
     ("End access", "drill", drill.drill, "countersign drill --as maria --key ~/.ssh/id_ed25519 -p northwind"),
     ("Check", "export", export.export, "countersign export --from 2026-08-24 --to 2026-11-21 -o northwind.zip -p northwind"),
+    ("Check", "scorecard", scorecard.scorecard, "countersign scorecard acme --from 2026-10-01 -p northwind"),
     ("Check", "verify", verify.verify, "countersign verify northwind/evidence --key evidence.pub.pem"),
 )
 _REGISTER: tuple[tuple[str, Callable[..., int], str], ...] = (

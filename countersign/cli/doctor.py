@@ -132,13 +132,13 @@ def _revoking(programme: "Programme", now: datetime) -> Iterator[Tried]:
 
 def _desk(programme: "Programme") -> Iterator[Tried]:
     """Try the tracker where tickets go; the local desk is the state database, which is tried anyway."""
-    from countersign.desk.choice import tracker_of
+    from countersign.desk.choice import probed_of
 
-    tracker = tracker_of(programme)
-    if tracker is None:
+    desk = probed_of(programme, lambda: datetime.now(UTC))
+    if desk is None:
         return
     try:
-        for probe in tracker.probe():
+        for probe in desk.probe():
             yield Tried("programme", "desk", probe.operation, probe.ok, probe.detail)
     except Exception as error:  # noqa: BLE001 - whatever the desk does, the sources are tried
         yield Tried("programme", "desk", "probe", ok=False, detail=f"{type(error).__name__}: {error}")

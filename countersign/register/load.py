@@ -63,6 +63,7 @@ def load_register(folder: Path) -> Register:
             name=customer.customer.name,
             timezone=customer.customer.timezone,
             holidays=customer.customer.holidays,
+            closed=customer.customer.closed,
             footprint=customer.footprint,
         ),
         people={person.id: person for person in customer.people},

@@ -6,10 +6,10 @@ night's run works with a register that breaks a rule.
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from countersign.errors import Where
 from countersign.register.fields import (
@@ -28,6 +28,9 @@ from countersign.register.fields import (
     Slug,
     Span,
     Zone,
+    at_least_one,
+    refusal,
+    shape,
     single,
 )
 
@@ -75,6 +78,8 @@ class Customer(Entry):
     """Days of the register (expiries, contract ends) begin and end in this zone."""
     holidays: str | None = None
     """Country code whose public holidays pause business hours; None: none do."""
+    closed: tuple[Day, ...] = ()
+    """Days on which no business hours are, such as public holidays."""
     footprint: Footprint = Field(default_factory=Footprint)
     """The customer's own accounts, tenants and issuers."""
 
@@ -160,6 +165,30 @@ class ExceptionLimits(Entry):
     max_renewals: Annotated[int, Field(ge=0)] = 2
 
 
+TimeOfDay = Annotated[
+    str,
+    AfterValidator(shape(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00", "is not a time of day", 'write hours and minutes in quotes, such as "09:00"')),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"}),
+]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEK: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class BusinessHours(Entry):
+    """When a partner works, on the clock of the customer's time zone."""
+
+    days: Annotated[tuple[Weekday, ...], BeforeValidator(at_least_one)] = WEEK[:5]
+    opens: TimeOfDay = Field(alias="from")
+    closes: TimeOfDay = Field(alias="to")
+    """`24:00` is the end of the day; hours do not go over midnight."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.opens >= self.closes:
+            raise refusal("end before they begin", 'write `from` before `to` on one day, such as from: "09:00", to: "17:00"')
+        return self
+
+
 class Contract(Entry):
     """What was agreed with a partner; None: the contract does not say."""
 
@@ -171,6 +200,10 @@ class Contract(Entry):
     notify_within: Span | None = None
     direct_evidence_access: bool | None = None
     """Whether the customer may read the partner's evidence itself."""
+    business_hours: BusinessHours | None = None
+    """Hours on which the partner's time to rotate runs; None: it runs day and night."""
+    pause_cap: Span = timedelta(days=1)
+    """How long one decision that the customer owes stops the partner's time at most."""
 
 
 class Contacts(Entry):
@@ -418,6 +451,7 @@ class CustomerName(Entry):
     name: str
     timezone: Zone = "UTC"
     holidays: str | None = None
+    closed: tuple[Day, ...] = ()
 
 
 class ExternalPeople(Entry):
