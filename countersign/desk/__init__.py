@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from countersign.errors import CountersignError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from countersign.reading import Probe
     from countersign.remediation import Draft
 
 Standing = Literal["open", "closed"]
@@ -98,6 +99,14 @@ class Desk(Protocol):
 
     def history(self, id: str) -> tuple[Entry, ...]:  # noqa: A002  (as above)
         """Return what happened to it, oldest first."""
+        ...
+
+
+class Probed(Desk, Protocol):
+    """A desk outside the state database, which the doctor tries."""
+
+    def probe(self) -> Iterator[Probe]:
+        """Try what can be tried without changing anything; what cannot be known yet is said in the detail. Raises nothing."""
         ...
 
 

@@ -30,25 +30,32 @@ def approval_draft(  # noqa: PLR0913 - what a ticket about a plan says
     *,
     partner: str | None = None,
     accountable: str | None = None,
-    approves: str = "resolved",
-    declines: str = "rejected",
+    approves: str | None = "resolved",
+    declines: str | None = "rejected",
 ) -> Draft:
     """Draft the ticket for a plan: `subject` as statements name it (`plan/<plan id>`), `digest` the SHA-256 of plan.json in hex.
 
     `summary` are lines for people; names in them come from outside, so each stays on its line and cannot look like the digest's.
-    `approves` and `declines` are the tracker's statuses. Raises ValueError when the digest is none.
+    `approves` and `declines` are the tracker's statuses; None: what is done to this ticket proves nothing.
+    Raises ValueError when the digest is none.
     """
     digest = digest.removeprefix("sha256:")
     if not _HEX.fullmatch(digest):
         raise ValueError("a plan's digest is 64 hexadecimal digits")
+    if approves is None or declines is None:
+        how = ["Sign a statement to approve or to decline it. What is done to this ticket decides nothing."]
+    else:
+        how = [
+            f"To approve, set the status of this ticket to `{approves}`; to decline, to `{declines}`.",
+            (
+                "What counts is who did it, by this ticket's history: the account of an accountable person of the customer's who did not"
+                " ask for the plan. Read the plan first, and compare its digest with the one below."
+            ),
+        ]
     body = [
         f"Somebody accountable has to decide about {inert(subject)}.",
         "",
-        f"To approve, set the status of this ticket to `{approves}`; to decline, to `{declines}`.",
-        (
-            "What counts is who did it, by this ticket's history: the account of an accountable person of the customer's who did not ask"
-            " for the plan. Read the plan first, and compare its digest with the one below."
-        ),
+        *how,
         "",
         f"Plan: {inert(subject)}",
         f"Plan digest: sha256:{digest}",

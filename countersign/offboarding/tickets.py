@@ -75,7 +75,9 @@ def tell(programme: Programme, plan: Plan, said: str, *, clock: Callable[[], dat
 
 def _draft(programme: Programme, plan: Plan, number: int) -> Draft:
     settings = programme.desk
-    words = {"approves": settings.approves, "declines": settings.declines} if isinstance(settings, RequestTracker) else {}
+    words: dict[str, str | None] = {"approves": None, "declines": None}
+    if isinstance(settings, RequestTracker):
+        words = {"approves": settings.approves, "declines": settings.declines}
     whom = plan.approvers[(number - 1) % len(plan.approvers)] if plan.approvers else None
     return approval_draft(
         plan.subject(), plan.digest(), _summary(plan, number), plan.expires, partner=plan.asked.partner, accountable=whom, **words

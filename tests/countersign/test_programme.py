@@ -114,6 +114,8 @@ def test_everything_optional_can_be_given(folder: Path) -> None:
 VAULT = 'provider: vault, address: "http://127.0.0.1:8200", namespace: null, auth: {method: token}'
 
 SECRET = "hunter2-do-not-print"
+JIRA = 'kind: jira, deployment: cloud, url: "https://northwind.example", project: SEC, user: bot@northwind.example, token_from: "env:JIRA"'
+SNOW = 'kind: servicenow, url: "https://northwind.service-now.com", user: countersign, token_from: "env:SNOW"'
 RT = 'kind: request_tracker, url: "https://rt.northwind.example/rt", queue: Partner access, token_from: "env:RT"'
 
 
@@ -187,7 +189,15 @@ WRONG = [
     ("method: token", "method: kubernetes", 6, "sources.1.auth.role", "kubernetes needs it", "role"),
     ("method: token", "method: jwt, role: r", 6, "sources.1.auth.jwt_file", "jwt needs it", "file"),
     ("path: exports/", "paths: exports/, path: exports/", 7, "sources.2.paths", "not a known key", "did you mean `path`?"),
-    ("kind: local", "kind: jira, url: x", 8, "desk.kind", "not in this version", "local"),
+    ("kind: local", f"{SNOW}, closes: '3'", 8, "desk.closes", "`inactive`", "`inactive`"),
+    ("kind: local", "kind: file", 8, "desk.folder", "missing", "folder"),
+    ("kind: local", f"{SNOW}, table: Incident", 8, "desk.table", "no name of a table", "incident"),
+    ("kind: local", "kind: github, repository: northwind, token_from: env:T", 8, "desk.repository", "not the name of", "owner/name"),
+    ("kind: local", "kind: gitlab, project: access, token_from: env:T", 8, "desk.project", "not the path", "group/project"),
+    ("kind: local", JIRA.replace("SEC", "sec-12"), 8, "desk.project", "not the key", "SEC"),
+    ("kind: local", JIRA.replace(", user: bot@northwind.example", ""), 8, "desk.user", "missing", "address"),
+    ("kind: local", JIRA.replace("cloud", "data_center"), 8, "desk.user", "for Jira Cloud", "leave it out"),
+    ("kind: local", JIRA.replace("https:", "http:"), 8, "desk.url", "in the clear", "https://"),
     ("kind: local", "kind: lokal", 8, "desk.kind", "should be 'local'", "'local'"),
     ("{kind: local}", "local", 8, "desk", "not a desk", "kind: local"),
     ("kind: local", RT.replace("https:", "http:"), 8, "desk.url", "in the clear", "https://"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from countersign.desk.approval_ticket import approval_draft, stated_digest
 from countersign.desk.request_tracker import SUBJECT_BYTES, _plain, _subject
-from countersign.desk.request_tracker_wire import BUSY_S, _retry_after
+from countersign.desk.wire import BUSY_S, retry_after
 from countersign.remediation import key
 
 DIGEST = "ab" * 32
@@ -65,4 +65,4 @@ def test_a_digest_is_stated_once_on_a_line_of_its_own_or_not_at_all() -> None:
 )
 def test_how_long_a_busy_server_asks_to_wait(header: str, seconds: float) -> None:
     answer = httpx.Response(429, headers={"Retry-After": header, "Date": "Sun, 22 Nov 2026 12:00:00 GMT"})
-    assert _retry_after(answer) == seconds
+    assert retry_after(answer) == seconds

@@ -1,0 +1,49 @@
+"""What only Jira does: a search that lags, and a workflow of the project's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from countersign.desk import DeskError
+from tests.desks.jira_standin import JiraCloudStandIn
+from tests.desks.served import SERVICE
+from tests.desks.test_desks import NAME, draft, ensure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JiraCloudStandIn]:
+    monkeypatch.setenv("TRACKER_TOKEN", f"token-of-{SERVICE}")
+    with JiraCloudStandIn() as served:
+        yield served
+    assert served.strange == []
+
+
+def test_what_we_know_the_number_of_is_not_searched_for(server: JiraCloudStandIn, tmp_path: Path) -> None:
+    server.lags = True
+    desk, url = server.desk(), f"sqlite:///{tmp_path / 'state.db'}"
+    (made,) = ensure(url, desk)
+    assert desk.find(NAME) is None
+    server.people_change(str(made.ticket), open=False)
+    assert desk.closed([str(made.ticket)]).keys() == {made.ticket}
+    desk.transition(str(made.ticket), "open")
+    desk.update(str(made.ticket), draft(body="Changed."))
+    (again,) = ensure(url, desk, "next night")
+    assert again.action == "unchanged"
+    assert server.tickets_with(NAME) == [made.ticket]
+
+
+def test_the_workflow_has_its_own_names(server: JiraCloudStandIn) -> None:
+    desk = server.desk(closes="Rejected", opens="To Doing")
+    made = desk.create(NAME, draft())
+    desk.transition(made.id, "closed")
+    desk.transition(made.id, "open")
+    steps = [entry.text for entry in desk.history(made.id) if entry.what in {"closed", "opened"}]
+    assert steps == ["Backlog to Rejected", "Rejected to Doing"]
+    with pytest.raises(DeskError, match="there are: To Backlog, To Shipped, To Rejected"):
+        server.desk(closes="Done").transition(made.id, "closed")
