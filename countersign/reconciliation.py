@@ -314,7 +314,10 @@ class Reconciliation:
         self.tell("writing tickets", 0.9)
         intent = self.store.seal_intent(self.staging, self._statement(KIND, {"intent": "what plan.json lists"}), self._signer)
         self.state.apply(self.run, planned.transitions, at=self.as_of, target=self.desk.target, actions=planned.actions)
-        return outbox.carry_out(planned.actions, self.desk, self.state, as_of=self.as_of, evidence=f"run {self.run}", digest=intent)
+        evidence = f"run {self.run}"
+        return outbox.carry_out(
+            planned.actions, self.desk, self.state, as_of=self.as_of, clock=self.clock, evidence=evidence, digest=intent
+        )
 
     def record(self, judged: Judged, planned: Planned, receipts: Sequence[Receipt]) -> RunResult:
         """Seal the run into the chain and say what it came to."""

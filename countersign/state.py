@@ -21,7 +21,7 @@ from countersign.schema import Utc, finding_events, findings, holder, open_engin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy.engine import Connection
 
@@ -39,6 +39,7 @@ _SHARED = tuple(
 )
 _TIMES = tuple(index for index, name in enumerate(Known._fields) if isinstance(findings.c[name].type, Utc))
 _ENDED: tuple[TicketState, ...] = ("closed",)
+Taken = Literal["ours", "theirs", "hidden"]
 
 
 class StateBusyError(CountersignError):
@@ -341,11 +342,18 @@ class State:
         with self.engine.connect() as connection:
             return tuple(TicketRow(**row._mapping) for row in connection.execute(query))  # noqa: SLF001  (as above)
 
-    def take(self, target: str, key: str) -> bool:
-        """Win the right to create a claimed ticket, once: True for exactly one of those who ask."""
-        waiting = self._live(target, key) & tickets.c.state.in_(("claimed", "unknown"))
+    def take(self, target: str, key: str, *, now: datetime, search_lag: timedelta) -> Taken:
+        """Win the right to create a claimed ticket, once: `ours` for exactly one of those who ask, from `now` on.
+
+        `hidden`: it was asked for less than `search_lag` ago, nobody knows what came of that, and a search may not show it yet.
+        """
+        live = self._live(target, key)
+        shown = (tickets.c.state == "unknown") & (tickets.c.claimed_at <= now - search_lag)
         with self._write.begin() as connection:
-            return connection.execute(sa.update(tickets).where(waiting).values(state="sent")).rowcount == 1
+            waiting = live & ((tickets.c.state == "claimed") | shown)
+            if connection.execute(sa.update(tickets).where(waiting).values(state="sent", claimed_at=now)).rowcount == 1:
+                return "ours"
+            return "hidden" if connection.scalar(sa.select(tickets.c.id).where(live, tickets.c.state == "unknown")) else "theirs"
 
     def recover(self, target: str) -> None:
         """Under the programme lock, mark tickets that a dead process was sending as unknown: perhaps created, perhaps not."""

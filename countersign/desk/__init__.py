@@ -9,7 +9,7 @@ from countersign.errors import CountersignError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from countersign.reading import Probe
     from countersign.remediation import Draft
@@ -71,6 +71,11 @@ class Desk(Protocol):
     @property
     def target(self) -> str:
         """Name of this desk in the outbox; two projects are two targets."""
+        ...
+
+    @property
+    def search_lag(self) -> timedelta:
+        """How long after it was made a ticket may be hidden from `find`."""
         ...
 
     def find(self, key: str) -> Ticket | None:

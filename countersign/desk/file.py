@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ _MOST = 1000
 
 class FileDesk:
     """Tickets in a folder that is there; `now` stamps what is written. A file is always whole: it is replaced, never written in place."""
+
+    search_lag = timedelta(0)
 
     def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
         self._folder = folder

@@ -7,6 +7,7 @@ Sources: https://docs.github.com/rest/issues, version 2022-11-28 of the API.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
@@ -43,6 +44,8 @@ _WHAT: dict[str, Literal["commented", "closed", "opened"]] = {"commented": "comm
 
 class GitHubDesk:
     """Issues of one repository. `owners` says who is who on GitHub: a person's id in the register, and their login."""
+
+    search_lag = timedelta(0)
 
     def __init__(self, settings: GitHub, owners: Mapping[str, str]) -> None:
         self._settings = settings

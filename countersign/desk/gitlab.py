@@ -6,7 +6,7 @@ issue that our own account made counts. Sources: https://docs.gitlab.com/api/iss
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +41,8 @@ PLANNER = 15
 
 class GitLabDesk:
     """Issues of one project. `owners` says who is who on GitLab: a person's id in the register, and their username."""
+
+    search_lag = timedelta(0)
 
     def __init__(self, settings: GitLab, owners: Mapping[str, str]) -> None:
         self._settings = settings

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PREFIX = "jira:"
 PAGE = 100
 """Items to a page, and issues asked for at once."""
+CLOUD_LAG = timedelta(minutes=15)
+"""After that a search finds what was made; Atlassian promises no time, and people saw seconds to a few minutes."""
 UNITS, SECONDS = 100.0, 10.0
 """Requests: Jira Cloud's own limits go by cost, and it says 429."""
 TITLE = 255
@@ -54,6 +56,7 @@ class JiraDesk:
         self._cloud = settings.deployment == "cloud"
         url = settings.url.rstrip("/")
         pace = budget("jira", url, units=UNITS, seconds=SECONDS)
+        self.search_lag = CLOUD_LAG if self._cloud else timedelta(0)
         self._wire = Wire(url, "", token_from=settings.token_from, ca=settings.ca, sign=self._signed, pace=pace)
         self._assignable: dict[str, bool] = {}
         self.target = f"jira:{url}#{settings.project}"

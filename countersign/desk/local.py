@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -58,6 +59,7 @@ class LocalDesk:
     """
 
     target = "local"
+    search_lag = timedelta(0)
 
     def __init__(self, engine: Engine, now: Callable[[], datetime], *, actor: str = OURSELVES) -> None:
         create(engine, _metadata)

@@ -9,7 +9,7 @@ from countersign.desk import AnswerLostError, DeskError, DeskRefusedError
 from countersign.remediation import REOPEN_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from countersign.desk import Desk
@@ -38,14 +38,15 @@ def reread(desk: Desk, state: State) -> None:
 
 
 def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
-    actions: Iterable[Action], desk: Desk, state: State, *, as_of: datetime, evidence: str, digest: str
+    actions: Iterable[Action], desk: Desk, state: State, *, as_of: datetime, clock: Callable[[], datetime], evidence: str, digest: str
 ) -> tuple[Receipt, ...]:
     """Carry out a plan that `State.apply` has put on file, and return a receipt for each action, in order.
 
     `evidence` (path) and `digest` (of its statement) go into each ticket. A DeskError fails one action; after
-    DeskRefusedError no further call is made. What failed is planned again next night.
+    DeskRefusedError no further call is made. What failed is planned again next night. `as_of` is the night's time; `clock` tells how long
+    ago an answer was lost.
     """
-    proof = f"Evidence: {evidence} ({digest})"
+    night = _Night(as_of, clock, f"Evidence: {evidence} ({digest})")
     state.recover(desk.target)
     receipts: list[Receipt] = []
     stopped: str | None = None
@@ -59,7 +60,7 @@ def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
             receipt = Receipt(action.key, action.ticket, "failed", f"not tried: {stopped}")
         else:
             try:
-                receipt = _DO[action.kind](action, desk, state, as_of, proof)
+                receipt = _DO[action.kind](action, desk, state, night)
             except DeskError as error:
                 receipt = Receipt(action.key, action.ticket, "failed", error.message)
                 if isinstance(error, DeskRefusedError):
@@ -69,14 +70,31 @@ def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
     return tuple(receipts)
 
 
-def _create(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
-    draft = _proved(action, proof)
-    if not state.take(desk.target, action.key):
+@dataclass(frozen=True, slots=True)
+class _Night:
+    as_of: datetime
+    clock: Callable[[], datetime]
+    proof: str
+
+
+def _taken(action: Action, desk: Desk, state: State, night: _Night) -> bool:
+    """Say whether the ticket is ours to look for and to make. Raises DeskError while the desk's search may not show it yet."""
+    taken = state.take(desk.target, action.key, now=night.clock(), search_lag=desk.search_lag)
+    if taken == "hidden":
+        minutes = round(desk.search_lag.total_seconds() / 60)
+        lag = f"{desk.target} may not show for {minutes} minutes whether an earlier attempt made it"
+        raise DeskError(lag, fix="run again then; a run before that makes no second ticket")
+    return taken == "ours"
+
+
+def _create(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
+    draft = _proved(action, night.proof)
+    if not _taken(action, desk, state, night):
         return Receipt(action.key, None, "unchanged", "another process is opening it")
     done: Done
     try:
         found = desk.find(action.key)
-        if found is not None and found.closed_at is not None and as_of - found.closed_at > REOPEN_WINDOW:
+        if found is not None and found.closed_at is not None and night.as_of - found.closed_at > REOPEN_WINDOW:
             draft = replace(draft, replaces=found.id)
         if found is None or found.id == draft.replaces:
             ticket, done = desk.create(action.key, draft), "created"
@@ -91,41 +109,47 @@ def _create(action: Action, desk: Desk, state: State, as_of: datetime, proof: st
     except DeskError:
         state.settle(desk.target, action.key, "claimed")
         raise
-    state.settle(desk.target, action.key, "open", ticket=ticket.id, digest=action.digest, commented_at=as_of)
+    state.settle(desk.target, action.key, "open", ticket=ticket.id, digest=action.digest, commented_at=night.as_of)
     return Receipt(action.key, ticket.id, done)
 
 
-def _update(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+def _update(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
     ticket = _ticket(action)
-    desk.update(ticket, _proved(action, proof))
+    desk.update(ticket, _proved(action, night.proof))
     if action.comment is None:
         state.settle(desk.target, action.key, "open", digest=action.digest)
     else:
         # On file first: a comment lost in a crash is better than one told twice; the body says it all anyway.
-        state.settle(desk.target, action.key, "open", digest=action.digest, commented_at=as_of)
-        desk.comment(ticket, f"{action.comment}\n{proof}")
+        state.settle(desk.target, action.key, "open", digest=action.digest, commented_at=night.as_of)
+        desk.comment(ticket, f"{action.comment}\n{night.proof}")
     return Receipt(action.key, ticket, "updated")
 
 
-def _reopen(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+def _reopen(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
     ticket = _ticket(action)
     desk.transition(ticket, "open")
-    desk.update(ticket, _proved(action, proof))
-    state.reopened(desk.target, action.key, digest=action.digest, at=as_of)
-    desk.comment(ticket, f"{action.comment}\n{proof}")
+    desk.update(ticket, _proved(action, night.proof))
+    state.reopened(desk.target, action.key, digest=action.digest, at=night.as_of)
+    desk.comment(ticket, f"{action.comment}\n{night.proof}")
     return Receipt(action.key, ticket, "reopened")
 
 
-def _close(action: Action, desk: Desk, state: State, as_of: datetime, proof: str) -> Receipt:
+def _close(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
     ticket = action.ticket
     if ticket is None:
-        # Claimed by a run that died: it may have got as far as creating it.
-        found = desk.find(action.key)
+        # Claimed by a run that died, or its answer was lost: it may be there.
+        if not _taken(action, desk, state, night):
+            return Receipt(action.key, None, "unchanged", "another process is opening it")
+        try:
+            found = desk.find(action.key)
+        except DeskError:
+            state.settle(desk.target, action.key, "unknown")
+            raise
         ticket = None if found is None else found.id
     if ticket is not None:
-        desk.comment(ticket, f"{action.comment}\n{proof}")
+        desk.comment(ticket, f"{action.comment}\n{night.proof}")
         desk.transition(ticket, "closed")
-    state.settle(desk.target, action.key, "closed", ticket=ticket, closed_at=as_of, said_closed_at=None)
+    state.settle(desk.target, action.key, "closed", ticket=ticket, closed_at=night.as_of, said_closed_at=None)
     return Receipt(action.key, ticket, "closed")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +67,8 @@ class _Record:
 
 class RequestTrackerDesk:
     """Tickets in one queue. `owners` says who is who in RT: a person's id in the register, and the name of their account."""
+
+    search_lag = timedelta(0)
 
     def __init__(self, settings: RequestTracker, owners: Mapping[str, str]) -> None:
         self._settings = settings

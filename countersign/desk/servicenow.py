@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from datetime import UTC
+from datetime import UTC, timedelta
 from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,6 +47,8 @@ _HTML = re.compile(r"\[(?=/?code\])", re.IGNORECASE)
 
 class ServiceNowDesk:
     """Tasks in one table. `owners` says who is who: a person's id in the register, and their user name in ServiceNow."""
+
+    search_lag = timedelta(0)
 
     def __init__(self, settings: ServiceNow, owners: Mapping[str, str]) -> None:
         self._settings = settings

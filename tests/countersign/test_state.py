@@ -82,7 +82,7 @@ def night(  # noqa: PLR0913  (what a night can differ in)
             )
         )
         state.apply(run, transitions, at=at(day), target=desk.target, actions=actions)
-        receipts = carry_out(actions, desk, state, as_of=at(day), evidence=f"evidence/{run}", digest="sha256:ab")
+        receipts = carry_out(actions, desk, state, as_of=at(day), clock=lambda: at(day), evidence=f"evidence/{run}", digest="sha256:ab")
         state.finish_run(run, "complete", now=at(day), evidence=f"evidence/{run}", statement_digest="sha256:ab")
     return receipts
 
@@ -260,7 +260,9 @@ def test_six_processes_that_want_one_ticket_make_one(url: str) -> None:
             actions = list(plan([t.after for t in first], state.tickets("local"), SEEN, Night(customer="northwind", as_of=at(0), budget=9)))
             ready.wait()
             state.apply("run-0", first, at=at(0), target="local", actions=actions)
-            carry_out(actions, SearchLagsBehind(state.engine, lambda: at(0)), state, as_of=at(0), evidence="e", digest="d")
+            carry_out(
+                actions, SearchLagsBehind(state.engine, lambda: at(0)), state, as_of=at(0), clock=lambda: at(0), evidence="e", digest="d"
+            )
 
     workers = [FORK.Process(target=ensure) for _ in range(6)]
     for worker in workers:
@@ -398,7 +400,7 @@ def test_the_run_guards_ticket(url: str) -> None:
             claim(state, "run-1", "1")
             action = scan_looks_wrong("30 of 40", state.tickets("local"), Night(customer="northwind", as_of=at(1), budget=1))
             state.apply("run-1", (), at=at(1), target="local", actions=[action])
-            assert done(carry_out([action], desk, state, as_of=at(1), evidence="e", digest="d")) == ["created"]
+            assert done(carry_out([action], desk, state, as_of=at(1), clock=lambda: at(1), evidence="e", digest="d")) == ["created"]
         assert state.findings()[0].finding.last_seen_run != "run-1"
         assert sorted(done(night(state, 2, [fails(1)]))) == ["closed", "unchanged"]
 

@@ -257,10 +257,10 @@ def want(name: str) -> Action:
     return Action(kind="create", key=name, control="rotation-age", partner="acme", draft=draft(), digest="f1")
 
 
-def ensure(url: str, desk: Any, run: str = "night") -> tuple[outbox.Receipt, ...]:
+def ensure(url: str, desk: Any, run: str = "night", now: datetime = NOON) -> tuple[outbox.Receipt, ...]:
     with State(url) as state:
         state.apply(run, (), at=NOON, target=desk.target, actions=[want(NAME)])
-        return outbox.carry_out([want(NAME)], desk, state, as_of=NOON, evidence=run, digest="sha256:ab")
+        return outbox.carry_out([want(NAME)], desk, state, as_of=NOON, clock=lambda: now, evidence=run, digest="sha256:ab")
 
 
 def test_six_at_once_make_one_ticket(server: Any, url: str) -> None:
@@ -282,7 +282,7 @@ def test_a_lost_answer_is_looked_up(server: Any, url: str, *, happened: bool) ->
         server.answers("POST", Answer(504))
     (lost,) = ensure(url, desk)
     assert (lost.action, lost.ticket) == ("failed", None)
-    (found,) = ensure(url, desk, "next night")
+    (found,) = ensure(url, desk, "next night", NOON + desk.search_lag)
     assert found.action == ("updated" if happened else "created")
     assert server.tickets_with(NAME) == [found.ticket]
 
@@ -307,8 +307,9 @@ def test_killed_between_create_and_record(server: Any, url: str, moment: str) ->
     assert process.exitcode == -signal.SIGKILL
     with State(url) as state, state.lock("next night", NOON):
         desk = server.desk()
+        later = NOON + desk.search_lag
         state.apply("next", (), at=NOON, target=desk.target, actions=[want(NAME)])
-        (receipt,) = outbox.carry_out([want(NAME)], desk, state, as_of=NOON, evidence="next", digest="sha256:ab")
+        (receipt,) = outbox.carry_out([want(NAME)], desk, state, as_of=NOON, clock=lambda: later, evidence="next", digest="sha256:ab")
         outbox.reread(desk, state)
         (row,) = state.tickets(desk.target)
     assert receipt.action == ("updated" if moment == "after" else "created")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from countersign.desk import DeskError
+from countersign.desk import DeskError, outbox
+from countersign.remediation import Action
+from countersign.state import State
 from tests.desks.jira_standin import JiraCloudStandIn
 from tests.desks.served import SERVICE
-from tests.desks.test_desks import NAME, draft, ensure
+from tests.desks.test_desks import NAME, NOON, draft, ensure, key_of, want
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,30 @@ def test_what_we_know_the_number_of_is_not_searched_for(server: JiraCloudStandIn
     (again,) = ensure(url, desk, "next night")
     assert again.action == "unchanged"
     assert server.tickets_with(NAME) == [made.ticket]
+
+
+@pytest.mark.parametrize("way", ["create", "close"])
+def test_a_lost_answer_is_not_asked_again_while_the_search_lags(server: JiraCloudStandIn, tmp_path: Path, way: str) -> None:
+    desk, url = server.desk(), f"sqlite:///{tmp_path / 'state.db'}"
+    desk.create(key_of("first"), draft())
+    server.lags = True
+    server.swallow("POST")
+    ensure(url, desk)
+    wanted = want(NAME) if way == "create" else Action(kind="close", key=NAME, control="rotation-age", partner="acme", comment="Over.")
+
+    def again(after: timedelta) -> outbox.Receipt:
+        with State(url) as state:
+            times = {"as_of": NOON, "clock": lambda: NOON + after}
+            (receipt,) = outbox.carry_out([wanted], desk, state, evidence="next", digest="sha256:ab", **times)
+            return receipt
+
+    soon = again(desk.search_lag - timedelta(seconds=1))
+    assert (soon.action, soon.ticket) == ("failed", None)
+    assert "for 15 minutes whether an earlier attempt made it" in str(soon.error)
+    server.unindexed.clear()
+    found = again(desk.search_lag)
+    assert found.action == ("updated" if way == "create" else "closed")
+    assert server.tickets_with(NAME) == [found.ticket]
 
 
 def test_the_workflow_has_its_own_names(server: JiraCloudStandIn) -> None:

@@ -364,7 +364,7 @@ def want(name: str) -> Action:
 def ensure(url: str, desk: RequestTrackerDesk, name: str, run: str = "night") -> tuple[outbox.Receipt, ...]:
     with State(url) as state:
         state.apply(run, (), at=NOON, target=desk.target, actions=[want(name)])
-        return outbox.carry_out([want(name)], desk, state, as_of=NOON, evidence=run, digest="sha256:ab")
+        return outbox.carry_out([want(name)], desk, state, as_of=NOON, clock=lambda: NOON, evidence=run, digest="sha256:ab")
 
 
 @pytest.fixture
@@ -409,7 +409,7 @@ def test_killed_between_create_and_record(settings: Settings, rt: RequestTracker
     with State(url) as state, state.lock("next night", NOON):
         desk = desk_of(settings)
         state.apply("next", (), at=NOON, target=desk.target, actions=[want(name)])
-        (receipt,) = outbox.carry_out([want(name)], desk, state, as_of=NOON, evidence="next", digest="sha256:ab")
+        (receipt,) = outbox.carry_out([want(name)], desk, state, as_of=NOON, clock=lambda: NOON, evidence="next", digest="sha256:ab")
         outbox.reread(desk, state)
         (row,) = state.tickets(desk.target)
     assert receipt.action == ("updated" if moment == "after" else "created")
