@@ -348,7 +348,9 @@ class State:
         `hidden`: it was asked for less than `search_lag` ago, nobody knows what came of that, and a search may not show it yet.
         """
         live = self._live(target, key)
-        shown = (tickets.c.state == "unknown") & (tickets.c.claimed_at <= now - search_lag)
+        shown = tickets.c.state == "unknown"
+        if search_lag:
+            shown &= tickets.c.claimed_at <= now - search_lag
         with self._write.begin() as connection:
             waiting = live & ((tickets.c.state == "claimed") | shown)
             if connection.execute(sa.update(tickets).where(waiting).values(state="sent", claimed_at=now)).rowcount == 1:
