@@ -13,10 +13,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.clock import instant
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
 from countersign.desk.ticket_text import KEY, MARK, checked, described, fenced, foremost, plain, stated_key, title, unfenced
-from countersign.desk.wire import Wire
+from countersign.desk.wire import Wire, time_of
 from countersign.finding import inert
 from countersign.pace import budget
 from countersign.reading import Probe
@@ -257,10 +256,7 @@ def _ended(issue: Mapping[str, Any]) -> datetime:
 
 
 def _instant(value: object) -> datetime:
-    try:
-        return instant(str(value))
-    except ValueError as error:
-        raise DeskError(f"GitHub gave a time that is none: {inert(str(value))[:40]!r}") from error
+    return time_of(value, "GitHub")
 
 
 def _id(issue: Mapping[str, Any]) -> str:

@@ -12,11 +12,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.clock import instant
 from countersign.desk import AnswerLostError, DeskError, Entry, Standing, Ticket
 from countersign.desk.ticket_text import KEY, MARK, checked, described, fenced, foremost, plain, stated_key, title, unfenced
-from countersign.desk.wire import Wire, json_of
-from countersign.finding import inert
+from countersign.desk.wire import Wire, json_of, time_of
 from countersign.pace import budget
 from countersign.reading import Probe
 
@@ -250,10 +248,7 @@ def _ended(issue: Mapping[str, Any]) -> datetime:
 
 
 def _instant(value: object) -> datetime:
-    try:
-        return instant(str(value))
-    except ValueError as error:
-        raise DeskError(f"GitLab gave a time that is none: {inert(str(value))[:40]!r}") from error
+    return time_of(value, "GitLab")
 
 
 def _id(issue: Mapping[str, Any]) -> str:

@@ -14,10 +14,9 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from countersign.clock import instant
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
 from countersign.desk.ticket_text import KEY, MARK, checked, described, foremost, plain, stated_key, title
-from countersign.desk.wire import MOST_PAGES, Wire, json_of
+from countersign.desk.wire import MOST_PAGES, Wire, json_of, time_of
 from countersign.finding import inert
 from countersign.pace import budget
 from countersign.reading import Probe
@@ -367,10 +366,7 @@ def _ended(issue: Mapping[str, Any]) -> datetime:
 
 
 def _instant(value: object) -> datetime:
-    try:
-        return instant(str(value))
-    except ValueError as error:
-        raise DeskError(f"Jira gave a time that is none: {inert(str(value))[:40]!r}") from error
+    return time_of(value, "Jira")
 
 
 def _place(issue: Mapping[str, Any]) -> int:

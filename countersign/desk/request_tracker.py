@@ -16,9 +16,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.clock import instant
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, Transition
 from countersign.desk.request_tracker_wire import Wire
+from countersign.desk.wire import time_of
 from countersign.finding import inert
 from countersign.reading import Probe
 
@@ -372,10 +372,7 @@ def _due(at: datetime) -> str:
 
 
 def _instant(value: object) -> datetime:
-    try:
-        return instant(str(value))
-    except ValueError as error:
-        raise DeskError(f"Request Tracker gave a time that is none: {inert(str(value))[:40]!r}") from error
+    return time_of(value, "Request Tracker")
 
 
 def _moment(value: object) -> datetime | None:

@@ -14,10 +14,9 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
-from countersign.clock import instant
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
 from countersign.desk.ticket_text import checked, described, foremost, plain, stated_key, title
-from countersign.desk.wire import MOST_PAGES, Wire, an_object
+from countersign.desk.wire import MOST_PAGES, Wire, an_object, time_of
 from countersign.finding import inert
 from countersign.pace import budget
 from countersign.reading import Probe
@@ -259,10 +258,7 @@ def _ended(task: Mapping[str, Any]) -> datetime:
 
 
 def _instant(value: object) -> datetime:
-    try:
-        return instant(f"{value}Z")
-    except ValueError as error:
-        raise DeskError(f"ServiceNow gave a time that is none: {inert(str(value))[:40]!r}") from error
+    return time_of(f"{value}Z", "ServiceNow")
 
 
 def _number(ticket: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from countersign.clock import instant
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError
 from countersign.finding import inert
 
@@ -190,6 +191,14 @@ def an_object(answer: httpx.Response) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DeskError(f"{answer.request.url.host} answered with something else than an object")
     return found
+
+
+def time_of(value: object, tracker: str) -> datetime:
+    """Read a time that a tracker told, as UTC; raises DeskError, which names the tracker, when it is none."""
+    try:
+        return instant(str(value))
+    except ValueError as error:
+        raise DeskError(f"{tracker} gave a time that is none: {inert(str(value))[:40]!r}") from error
 
 
 def busy_for(answer: httpx.Response) -> float | None:
