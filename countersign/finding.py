@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
 SubjectKind = Literal["credential", "identity", "scope", "register", "finding"]
 FindingState = Literal["open", "excepted", "resolved"]
@@ -57,8 +57,8 @@ class Failing(NamedTuple):
     """`critical`, `high`, `medium` or `low`."""
     reason: str
     facts_digest: str
-    due_span: timedelta | None
-    """Time allowed from `since`; None: no SLA sets one."""
+    due: datetime | None
+    """When its time is over if its life begins in this run; None: no service level sets one."""
     excepted: str | None = None
     """Id of a valid exception."""
     excepted_until: datetime | None = None
@@ -85,6 +85,10 @@ class Known(NamedTuple):
     since: datetime
     """When it last began to fail; an exception, granted or ended, does not move it."""
     due: datetime | None
+    """When the time that was agreed when it began is over, pauses left aside; a later change of the register does not move it.
+
+    None: nothing was agreed then.
+    """
     closed_at: datetime | None = None
     reopened: int = 0
     """How often it came back after being resolved."""
@@ -140,9 +144,14 @@ def life(  # noqa: PLR0913  (the ledger, the verdicts, and the three kinds of lo
 
 def was_seen(row: Known, seen: Seen) -> bool:
     """Whether a subject would have been seen if it were there: its absence then says that it is gone."""
-    missing = seen.get((row.provider, row.scope))
     # Not split at colons: the id of a Google project may hold one.
     kind = row.subject.removeprefix(f"{row.provider}:{row.scope}:").partition("/")[0]
+    return kind_seen((row.provider, row.scope), kind, seen)
+
+
+def kind_seen(place: tuple[str, str], kind: str, seen: Seen) -> bool:
+    """Whether subjects of a kind in a (provider, scope) would have been seen if they were there."""
+    missing = seen.get(place)
     return missing is not None and kind not in missing
 
 
@@ -168,7 +177,7 @@ def _met(before: Known | None, now: Failing, as_of: datetime) -> Transition:
         state="open" if excepted is None else "excepted",
         first_seen=as_of if before is None else before.first_seen,
         since=since,
-        due=None if now.due_span is None else since + now.due_span,
+        due=before.due if before is not None and stood else now.due,
         reopened=0 if before is None else before.reopened + (not stood),
         excepted=excepted,
         excepted_until=None if excepted is None else now.excepted_until,

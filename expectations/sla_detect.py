@@ -14,7 +14,7 @@ sla_detect = Expectation(
     holds=expect("column_values_to_be_between", column="hours_past_detect", max_value=0),
     reason="{late_control} was found for {late_subject}; its scope had not been read wholly for {unseen_for}, agreed {agreed_detect}",
     shows=("late_control", "late_subject", "late_severity", "found_at", "looked_before", "agreed_detect"),
-    unknown_from=("detect_why",),
+    unknown_from=("terms_why", "detect_why"),
     remedy="Find out why the nights before were missed or incomplete (`countersign runs`), and look for what happened in between.",
     severity=Severity.MEDIUM,
     clock="escalate",

@@ -11,7 +11,7 @@ sla_escalate = Expectation(
     holds=expect("column_values_to_be_between", column="hours_past_escalate", max_value=0),
     reason="no ticket tells of {late_subject} failing {late_control} since {late_since}; agreed {agreed_escalate}, over by {escalate_over}",
     shows=("late_control", "late_subject", "late_severity", "late_since", "agreed_escalate"),
-    unknown_from=("escalate_why",),
+    unknown_from=("terms_why", "escalate_why"),
     remedy="Mend the desk (`countersign doctor` tries it), and tell the accountable person meanwhile.",
     severity=Severity.MEDIUM,
     clock="escalate",

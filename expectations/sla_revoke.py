@@ -1,6 +1,7 @@
 """What is to be revoked is, within the agreed time.
 
-Wall time since it began to fail, nights without a reading included: how long the customer was exposed. An exception stops the clock.
+By the terms that held when it began, day and night, without the pauses for which an approval was owed. It says what `countersign clocks`
+says. While an exception holds, nothing has to be done.
 """
 
 from countersign.expectation import Expectation, Severity, expect
@@ -12,9 +13,9 @@ sla_revoke = Expectation(
     subjects=("finding",),
     population="must_be_revoked",
     holds=expect("column_values_to_be_between", column="hours_past_revoke", max_value=0),
-    reason="{late_control} fails for {late_subject} since {late_since} UTC; agreed {agreed_revoke} to revoke, over by {revoke_over}",
+    reason="{late_control} fails for {late_subject} since {late_since} UTC; open for {revoke_after}; agreed {agreed_revoke} to revoke",
     shows=("late_control", "late_subject", "late_severity", "late_since", "agreed_revoke"),
-    unknown_from=("stands_why",),
+    unknown_from=("terms_why", "end_why"),
     remedy="Revoke it now; then find out with the partner why the agreed time was missed.",
     severity=Severity.HIGH,
     clock="escalate",

@@ -1,6 +1,7 @@
 """What is to be rotated or put right is, within the agreed time.
 
-Wall time since it began to fail, nights without a reading included: how long the customer was exposed. An exception stops the clock.
+The partner's time, by the terms that held when it began: business hours where the contract has them, without the pauses for which an
+approval was owed. It says what `countersign clocks` says. While an exception holds, nothing has to be done.
 """
 
 from countersign.expectation import Expectation, Severity, expect
@@ -12,9 +13,9 @@ sla_rotate = Expectation(
     subjects=("finding",),
     population="must_be_rotated",
     holds=expect("column_values_to_be_between", column="hours_past_rotate", max_value=0),
-    reason="{late_control} fails for {late_subject} since {late_since} UTC; agreed {agreed_rotate} to rotate, over by {rotate_over}",
+    reason="{late_control} fails for {late_subject} since {late_since} UTC; open for {rotate_after}; agreed {agreed_rotate} to rotate",
     shows=("late_control", "late_subject", "late_severity", "late_since", "agreed_rotate"),
-    unknown_from=("stands_why",),
+    unknown_from=("terms_why", "end_why"),
     remedy="Have it done now, or have the accountable person accept it for a time; ask the partner why the agreed time was missed.",
     severity=Severity.MEDIUM,
     clock="escalate",

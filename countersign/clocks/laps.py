@@ -83,6 +83,8 @@ def _go_on(lap: Lap, event: Event) -> None:
         case "excepted":
             lap.close(event.at)
         case "exception-ended":
+            # While it held nobody had to look; a night that ended it unseen says so itself.
+            lap.blind = None
             _opened(lap, event.at)
         case "seen":
             _saw(lap, event.at)

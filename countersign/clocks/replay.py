@@ -11,23 +11,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from countersign.clocks.laps import laps
-from countersign.clocks.story import CLOCKS, KNOWN, Terms, in_order
+from countersign.clocks.story import KNOWN, in_order
+from countersign.terms import CLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from countersign.clocks.hours import Hours
     from countersign.clocks.laps import Lap
-    from countersign.clocks.story import ClockName, Event, Story
+    from countersign.clocks.story import Event, Story
+    from countersign.terms import ClockName, Hours, Terms
 
 ClockState = Literal["met", "running", "missed", "unknown"]
 RUNGS = (50, 75, 100, 150)
 """Percent of the agreed time at which somebody further up is told."""
-NIGHTS_DIFFER = 12
-"""Nights differ by minutes, and by an hour twice a year: detection has a twelfth more than agreed (countersign/facts/clocks.sql)."""
+_NIGHTS_DIFFER = 12
 NOT_AGREED = "no service level is agreed"
-_NONE, _DAY = timedelta(), timedelta(days=1)
+_HELD = "an exception holds, so nothing has to be done meanwhile"
+_NONE = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Clock:
     why: str | None
     """Why it is unknown, or what is to be known of how it was met; None: nothing."""
     late: bool
-    """Whether its time is over, and it has not ended as far as anybody knows."""
+    """Whether its time is over, it has not ended as far as anybody knows, and no exception holds, so that something has to be done."""
     register: str | None
     """Digest of the register whose terms hold."""
 
@@ -136,8 +137,13 @@ class _Run:
     pauses: tuple[Pause, ...] = ()
 
     @property
+    def held(self) -> bool:
+        """Return whether an exception holds."""
+        return self.lap.open_until(self.now) != self.now
+
+    @property
     def hours(self) -> Hours | None:
-        return self.terms.hours if self.name == "rotate" else None
+        return self.terms.hours_of(self.name)
 
     @property
     def agreed(self) -> timedelta | None:
@@ -145,17 +151,13 @@ class _Run:
 
     @property
     def allowed(self) -> timedelta | None:
-        """Whole days are working days where business hours hold, and anything else is hours of them."""
-        agreed = self.agreed
-        if agreed is None or self.hours is None or agreed % _DAY:
-            return agreed
-        return self.hours.day * (agreed // _DAY)
+        return self.terms.allowed(self.name)
 
     def worked(self, start: datetime, end: datetime) -> timedelta:
-        return max(_NONE, end - start) if self.hours is None else self.hours.between(start, end)
+        return self.terms.between(self.name, start, end)
 
     def after(self, span: timedelta) -> datetime:
-        return self.started + span if self.hours is None else self.hours.after(self.started, span)
+        return self.terms.after(self.name, self.started, span)
 
     def partner(self, at: datetime) -> timedelta:
         """Return the partner's time up to an instant."""
@@ -195,9 +197,14 @@ class _Run:
             clock=self.name, life=self.lap.number, started=self.started, ended=ended, agreed=self.agreed, allowed=self.allowed,
             hours=self.hours, exposure=max(_NONE, until - self.started), partner_time=self.partner(until), due=due,
             pauses=tuple(pause for pause in self.pauses if pause.began < until), rungs=self.rungs(), state=state, why=why,
-            late=ended is None and (state == "missed" or (state == "unknown" and due is not None and due < self.now)),
+            late=ended is None and not self.held and (state == "missed" or (state == "unknown" and due is not None and due < self.now)),
             register=self.terms.register,
         )  # fmt: skip
+
+
+def detect_limit(agreed: timedelta) -> timedelta:
+    """Return what counts as detected in time, a twelfth more than agreed: nights differ by minutes, and by an hour twice a year."""
+    return agreed + agreed / _NIGHTS_DIFFER
 
 
 def _detected(lap: Lap, terms: Terms, now: datetime) -> Clock:
@@ -207,7 +214,7 @@ def _detected(lap: Lap, terms: Terms, now: datetime) -> Clock:
     run = _Run("detect", lap, terms, lap.looked.at, now)
     if run.agreed is None:
         return run.clock(lap.began.at, "unknown", NOT_AGREED)
-    met = run.partner(lap.began.at) <= run.agreed + run.agreed / NIGHTS_DIFFER
+    met = run.partner(lap.began.at) <= detect_limit(run.agreed)
     return run.clock(lap.began.at, "met" if met else "missed")
 
 
@@ -249,7 +256,7 @@ def _put_right(name: ClockName, lap: Lap, terms: Terms, pauses: tuple[Pause, ...
         return run.clock(ended, "unknown", NOT_AGREED if allowed is None else "its time is over beyond the end of the calendar")
     late_when_seen = lap.seen is not None and run.partner(lap.seen) >= allowed
     if late_when_seen or (lap.taken is not None and run.partner(lap.open_until(lap.taken.at) or run.started) > allowed):
-        return run.clock(ended, "missed")
+        return run.clock(ended, "missed", _HELD if ended is None and run.held else None)
     if ended is not None:
         return run.clock(ended, *_ended(run, ended, allowed, due))
     return run.clock(None, *_stands(run, now, allowed, due))
@@ -259,10 +266,9 @@ def _stands(run: _Run, now: datetime, allowed: timedelta, due: datetime) -> tupl
     lap = run.lap
     if lap.taken is not None:
         return "running", f"taken away by {lap.taken.source} at {_said(lap.taken.at)}; no run has confirmed it yet"
-    excepted = lap.open_until(now) != now
     if run.partner(now) <= allowed:
-        return "running", "an exception holds, so nothing has to be done meanwhile" if excepted else None
-    if excepted and (lap.open_until(now) or due) <= due:
+        return "running", _HELD if run.held else None
+    if run.held and (lap.open_until(now) or due) <= due:
         return "running", "an exception held when its time was over, and holds"
     blind = "nobody has looked since" if lap.blind is None else f"its scope could not be read since {_said(lap.blind)}"
     seen = "never seen open" if lap.seen is None else f"last seen failing at {_said(lap.seen)}"

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from countersign.clocks.laps import laps
 from countersign.clocks.replay import NOT_AGREED, replay
-from countersign.clocks.story import CLOCKS, in_order
+from countersign.clocks.story import in_order
+from countersign.terms import CLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from countersign.clocks.replay import Clock
-    from countersign.clocks.story import ClockName, Story
+    from countersign.clocks.story import Story
+    from countersign.terms import ClockName
 
 _TICK = timedelta(microseconds=1)
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
-    from countersign.clocks.hours import Hours
     from countersign.expectation import Clock as EndsBy
-
-ClockName = Literal["detect", "escalate", "rotate", "revoke"]
-CLOCKS: tuple[ClockName, ...] = ("detect", "escalate", "rotate", "revoke")
+    from countersign.terms import Terms
 
 OF_FINDING = ("new", "reopened", "exception-ended", "excepted", "changed", "unobserved", "seen", "told", "resolved")
 OF_OTHERS = ("looked", "asked", "given", "withdrawn", "taken")
+BEGINS = frozenset({"new", "reopened", "excepted"})
+"""Kinds that begin a life, `excepted` where none stands."""
 KNOWN = frozenset((*OF_FINDING, *OF_OTHERS))
 """Kinds of event that this version understands.
 
@@ -37,20 +36,6 @@ class Event:
     """Id of the run or plan that says so."""
     said: str | None = None
     """What a reader should know of it; None: the kind says it all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What was agreed when a life began; a later change of the register moves nothing."""
-
-    agreed: Mapping[ClockName, timedelta | None]
-    """None: no service level."""
-    hours: Hours | None
-    """Business hours for the partner's time to rotate; None: day and night."""
-    cap: timedelta
-    """How long one pause lasts at most."""
-    register: str
-    """Digest of the register that says so."""
 
 
 @dataclass(frozen=True, slots=True)

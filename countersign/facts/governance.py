@@ -35,6 +35,13 @@ TABLES = {
     "register_slas": (
         "customer VARCHAR, control VARCHAR, clock VARCHAR, detect_us BIGINT, escalate_us BIGINT, rotate_us BIGINT, revoke_us BIGINT"
     ),
+    "agreed_then": (
+        "since TIMESTAMP, control VARCHAR, partner VARCHAR, clock VARCHAR, why VARCHAR, detect_us BIGINT, detect_limit_us BIGINT, "
+        "detect_why VARCHAR, escalate_us BIGINT, agreed_us BIGINT, allowed_us BIGINT, day_us BIGINT, worked_us BIGINT, due TIMESTAMP, "
+        "over TIMESTAMP"
+    ),
+    "under_plans": "fingerprint VARCHAR, if_fails VARCHAR, if_unread VARCHAR, why VARCHAR, worked_us BIGINT, due TIMESTAMP",
+    "looked_for": "provider VARCHAR, scope VARCHAR, listed_as VARCHAR",
     "drills": "customer VARCHAR, path VARCHAR, period_us BIGINT, last_at TIMESTAMP, began_at TIMESTAMP",
     "approvals_owed": (
         "customer VARCHAR, plan VARCHAR, partner VARCHAR, acted_by VARCHAR, taken_at TIMESTAMP, owed_until TIMESTAMP, settled_at TIMESTAMP"
@@ -96,6 +103,67 @@ class GivenBack(NamedTuple):
     at: datetime
 
 
+class AgreedThen(NamedTuple):
+    """What was agreed when findings of a control and partner began, as the replay of the clocks has it; spans in microseconds."""
+
+    since: datetime
+    control: str
+    partner: str | None
+    """Whose they were when they began."""
+    clock: str | None
+    """The clock that the control sets; None: this version does not know the control."""
+    why: str | None = None
+    """Why nothing of what was agreed is known; None: the rest holds, None there being what is not agreed."""
+    detect_us: int | None = None
+    detect_limit_us: int | None = None
+    """What still counts as in time."""
+    detect_why: str | None = None
+    """Why it is not known when anybody had looked before; None: what the findings themselves say holds."""
+    escalate_us: int | None = None
+    agreed_us: int | None = None
+    """To put it right, as the contract says it."""
+    allowed_us: int | None = None
+    """What that is of the partner's time."""
+    day_us: int | None = None
+    """How long a working day is; None: the partner's time is wall time."""
+    worked_us: int | None = None
+    """The partner's time so far."""
+    due: datetime | None = None
+    """From when on seeing it fail is seeing it late; None: that is beyond the calendar."""
+    over: datetime | None = None
+    """From when on its end is late: business hours may have stood still since `due`."""
+
+
+class UnderPlan(NamedTuple):
+    """A finding whose subject or identity plans take: how the replay has the clock that puts it right, pauses and all."""
+
+    fingerprint: str
+    if_fails: str
+    """The clock's state where the finding is seen failing tonight."""
+    if_unread: str
+    """Its state where nobody can see."""
+    why: str | None
+    """Why it is unknown then."""
+    worked_us: int | None
+    due: datetime | None
+
+
+class LookedFor(NamedTuple):
+    """A kind of subject whose absence from a scope is proof tonight."""
+
+    provider: str
+    scope: str
+    listed_as: str
+
+
+class Clocks(NamedTuple):
+    """What the replay of the clocks (countersign/clocks/tonight.py) says of the findings that stand."""
+
+    agreed_then: tuple[AgreedThen, ...] = ()
+    under_plans: tuple[UnderPlan, ...] = ()
+    looked_for: tuple[LookedFor, ...] = ()
+
+
 class Undertaken(NamedTuple):
     """What came of plans, as far as a night judges it."""
 
@@ -105,6 +173,7 @@ class Undertaken(NamedTuple):
 
 
 NOTHING_UNDERTAKEN = Undertaken()
+NOTHING_STANDS = Clocks()
 
 
 def governance_tables(  # noqa: PLR0913 - the register, the ledger and the evidence, each with what it alone knows
@@ -114,19 +183,27 @@ def governance_tables(  # noqa: PLR0913 - the register, the ledger and the evide
     runs: Iterable[Ran] = (),
     tickets: Iterable[str] = (),
     undertaken: Undertaken = NOTHING_UNDERTAKEN,
+    clocks: Clocks = NOTHING_STANDS,
     readings: Iterable[Reading] = (),
     last: Path | None = None,
 ) -> tuple[RegisterTable, ...]:
     """Return the tables of `TABLES` as they stand at `as_of` (UTC).
 
-    `runs` are all of the ledger's; `tickets` the keys of those that the desk has; `undertaken` what came of plans; `readings` tonight's;
-    `last` the evidence folder of the last run that was judged, None: this is the first.
+    `runs` are all of the ledger's; `tickets` the keys of those that the desk has open; `undertaken` what came of plans; `clocks` what was
+    agreed for the findings that stand, and whether anybody looked for them; `readings` tonight's; `last` the evidence folder of the last
+    run that was judged, None: this is the first.
     """
     register = programme.register
     rows: dict[str, Iterable[Row]] = {
         "register_entries": _entries(register, register.today(as_of)),
         "register_faults": _faults(programme, as_of),
         "register_slas": _slas(register),
+        "agreed_then": (
+            each._replace(since=_naive(each.since), due=each.due and _naive(each.due), over=each.over and _naive(each.over))
+            for each in clocks.agreed_then
+        ),
+        "under_plans": (each._replace(due=each.due and _naive(each.due)) for each in clocks.under_plans),
+        "looked_for": clocks.looked_for,
         "drills": _drills(register, as_of, tuple(runs)),
         "approvals_owed": _owed(register, as_of, undertaken.owed),
         "revoked": (

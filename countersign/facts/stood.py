@@ -18,16 +18,24 @@ if TYPE_CHECKING:
 
 _TEXTS = (
     "fingerprint", "control", "subject", "subject_kind", "identity", "identity_name", "provider", "scope", "partner", "accountable",
-    "severity", "state", "ticket_key",
+    "severity", "state", "ticket_key", "partner_then",
 )  # fmt: skip
-_TIMES = ("first_seen", "since", "due", "looked_before")
+_TIMES = (
+    "first_seen", "since", "due", "looked_before", "excepted_until", "unobserved_since", "opened_at", "seen_at", "known_until",
+)  # fmt: skip
+_KINDS = dict.fromkeys(_TEXTS, "VARCHAR") | dict.fromkeys(_TIMES, "TIMESTAMP") | {"told": "BOOLEAN"}
+_OLDER = {"partner_then": "partner", "opened_at": "since"}
+"""What stands in for what an older version did not say."""
+_LISTED_AS = """CASE WHEN starts_with(subject, provider || ':' || scope || ':')
+    THEN regexp_extract(substr(subject, length(provider) + length(scope) + 3), '^(source/.*|[^/]*)', 1) END"""
 
 
 def recall(db: duckdb.DuckDBPyConnection, last: Path | None) -> None:
     """Make the view `stood` of the findings that the run in the evidence folder `last` left open or excepted.
 
     What a run of an older version did not say is null, and `ticket_told` says whether it named tickets. None: there are no findings.
-    A run that the guard stopped closed nothing: what it thought gone stands.
+    `listed_as` is the kind of subject by whose listing its absence can be known, of a source the whole name. A run that the guard stopped
+    closed and began nothing: what it thought gone stands, and what it thought new does not.
     """
     file = None if last is None else last / "findings.parquet"
     held: set[str] = set()
@@ -35,11 +43,15 @@ def recall(db: duckdb.DuckDBPyConnection, last: Path | None) -> None:
     if file is not None and file.exists():
         rows = f"read_parquet({sql_text(file)})"
         held = _columns(db, rows)
-    kinds = dict.fromkeys(_TEXTS, "VARCHAR") | dict.fromkeys(_TIMES, "TIMESTAMP")
-    columns = ", ".join(name if name in held else f"NULL::{kind} AS {name}" for name, kind in kinds.items())
+    older = {name: instead for name, instead in _OLDER.items() if instead in held}
+    columns = ", ".join(name if name in held else f"{older.get(name, 'NULL')}::{kind} AS {name}" for name, kind in _KINDS.items())
     told = "TRUE" if "ticket_key" in held else "FALSE"
-    stands = "found.state <> 'resolved'" + (" OR found.event = 'resolved'" if "event" in held and _was_stopped(last) else "")
-    db.execute(f"CREATE OR REPLACE VIEW stood AS SELECT {columns}, {told} AS ticket_told FROM {rows} found WHERE {stands}")
+    stands = "found.state <> 'resolved'"
+    if "event" in held and _was_stopped(last):
+        stands = f"({stands} OR found.event = 'resolved') AND found.event NOT IN ('new', 'reopened')"
+    db.execute(f"""
+        CREATE OR REPLACE VIEW stood AS SELECT *, {_LISTED_AS} AS listed_as
+        FROM (SELECT {columns}, {told} AS ticket_told FROM {rows} found WHERE {stands})""")
 
 
 def look_again(db: duckdb.DuckDBPyConnection) -> None:

@@ -25,7 +25,7 @@ from countersign.register.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 FOLDERS = ("partners", "controls", "workloads", "exceptions", "incidents")
@@ -80,7 +80,7 @@ def load_register(folder: Path) -> Register:
         revocation=customer.revocation,
         allowed_signers=found.texts.get("allowed_signers"),
         signatures={name.removeprefix("exceptions/"): text for name, text in found.texts.items() if name.startswith("exceptions/")},
-        digest=_digest(found.digests),
+        digest=digest_of(found.files),
         places=found.places,
         files=found.files,
     )
@@ -91,7 +91,6 @@ class _Found:
     """What has been read so far."""
 
     problems: list[Problem] = field(default_factory=list)
-    digests: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     """Every file as it was read, by its path in the register."""
     texts: dict[str, str] = field(default_factory=dict)
@@ -154,7 +153,6 @@ def _read(folder: Path, found: _Found) -> dict[str, list[Document]]:
         if data is None:
             continue
         name = path.relative_to(folder).as_posix()
-        found.digests[name] = hashlib.sha256(data).hexdigest()
         found.files[name] = data
         if name == "allowed_signers" or (part == "exceptions" and path.suffix == ".sig"):
             found.texts[name] = data.decode(errors="replace")
@@ -212,7 +210,7 @@ def _listed(inside: Path, folder: Path, problems: list[Problem]) -> Iterator[Pat
             yield path
 
 
-def _digest(digests: dict[str, str]) -> str:
-    """One digest over names and contents, as `sha256sum FILES | sha256sum` gives it inside the register."""
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """Return one digest over names and contents, as `sha256sum FILES | sha256sum` gives it inside the register."""
+    lines = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"

@@ -17,16 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from countersign import cli, scaffold
-from countersign.clocks.hours import Hours
+from countersign import cli, findings_file, scaffold
 from countersign.clocks.replay import RUNGS, replay
 from countersign.clocks.scorecard import scorecards
-from countersign.clocks.story import Event, Story, Terms
+from countersign.clocks.story import Event, Story
 from countersign.errors import ConfigError
 from countersign.offboarding.journal import Journal, Run
 from countersign.register.load import load_register
 from countersign.register.records import BusinessHours
 from countersign.state import State
+from countersign.terms import Hours, Terms
 from tests.countersign.test_undertaken import change, holding, make, plan
 
 if TYPE_CHECKING:
@@ -226,6 +226,47 @@ def test_business_days_are_working_days_and_the_ladder_stands_on_the_calendar() 
     assert [datetime(2026, 11, 4, 13, tzinfo=UTC), datetime(2026, 11, 5, 15, tzinfo=UTC)] == [rung.at for rung in found.rungs[:2]]
     assert 6 * HOUR == clock(story(on(0, "new"), held=terms(OFFICE, rotate=6 * HOUR)), 1).allowed
     assert None is clock(story(on(0, "new"), held=terms(OFFICE), ends_by="revoke"), 1, "revoke").hours
+
+
+@st.composite
+def offices(draw: st.DrawFn) -> Hours:
+    """Hours by day, when no clock changes, whose quarters are whole hours, as pandas counts them."""
+    zone = draw(st.sampled_from(["Europe/London", "America/New_York", "Australia/Adelaide"]))  # the last is half an hour off
+    opens, length = draw(st.integers(4 * 60, 11 * 60)), draw(st.sampled_from([4, 8, 12]))
+    return Hours(
+        zone, draw(weeks), opens, opens + length * 60, draw(st.frozensets(st.dates(date(2026, 1, 1), date(2027, 6, 1)), max_size=12))
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    offices(),
+    st.integers(0, 365 * 1440),
+    st.one_of(st.integers(1, 20).map(lambda days: days * DAY), st.integers(1, 5).map(lambda hours: 4 * hours * HOUR)),
+)
+def test_when_a_clock_is_over_agrees_with_pandas_wherever_clocks_change(hours: Hours, minutes: int, agreed: timedelta) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC) + minutes * MINUTE
+    names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    calendar: Any = {
+        "weekmask": " ".join(names[day] for day in sorted(hours.days)),
+        "holidays": [pd.Timestamp(day) for day in sorted(hours.closed)],
+    }
+    opens, closes = (f"{minute // 60:02}:{minute % 60:02}" for minute in (hours.opens, hours.closes))
+
+    def theirs(span: timedelta) -> datetime:
+        """Count on the clock on the wall; what ends with a day ends when it closes, not when the next one opens."""
+        offset = pd.offsets.CustomBusinessHour(n=int(span / HOUR), start=opens, end=closes, **calendar)
+        end = pd.Timestamp(start.astimezone(ZoneInfo(hours.zone)).replace(tzinfo=None)) + offset
+        if f"{end:%H:%M:%S}" == f"{opens}:00":
+            end = (end.normalize() - pd.offsets.CustomBusinessDay(1, **calendar)) + pd.Timedelta(minutes=hours.closes)
+        return end.to_pydatetime().replace(tzinfo=ZoneInfo(hours.zone)).astimezone(UTC)
+
+    allowed = hours.day * (agreed // DAY) if not agreed % DAY else agreed
+    found = next(
+        each for each in replay(story(Event(start, "new", "run-1"), held=terms(hours, rotate=agreed)), start) if each.clock == "rotate"
+    )
+    assert theirs(allowed) == found.due
+    assert [theirs(allowed * percent / 100) for percent in RUNGS] == [rung.at for rung in found.rungs]
 
 
 def test_a_finding_is_told_when_the_desk_has_a_ticket_and_nobody_need_be_told_of_what_is_excepted() -> None:
@@ -462,6 +503,15 @@ def test_the_clocks_of_a_programme_by_the_terms_of_the_night_that_started_them(n
     assert (1, True) == (code, f"{PARTNER}-slow" in text)
 
 
+def test_a_finding_about_a_clock_shows_both_times_and_the_terms_of_then(nights: Path) -> None:
+    last = max(entry for entry in (nights / "evidence").iterdir() if (entry / findings_file.NAME).exists())
+    held = list(findings_file.read(last / findings_file.NAME))
+    (late,) = (row for row in held if row["control"] == "sla-rotate" and row["facts"]["late_control"] == "rotation-age")
+    assert late["reason"].endswith("since 2026-11-03 02:00:00 UTC; open for 11 days, 9 business days; agreed 7 business days to rotate")
+    (old,) = (row for row in held if row["control"] == "rotation-age" and row["state"] == "open")
+    assert datetime(2026, 11, 11, 17, tzinfo=UTC) == old["due"]  # the terms that were loosened since move nothing
+
+
 def planned(journal: Journal, name: str, uid: str, made: float) -> Plan:
     held = replace(plan(name, change(f"off-{uid}", uid), holdings=(holding(uid),)), made_at=START + made * DAY)
     journal.planned(held)
@@ -539,3 +589,14 @@ def test_evidence_that_is_gone_leaves_clocks_unknown(nights: Path, tmp_path: Pat
     _, rows = document(capsys, "clocks", "-p", folder, "--control", "rotation-age")
     assert {"unknown"} == {row["state"] for row in rows}
     assert all("cannot be read" in row["why"] for row in rows)
+
+
+def test_a_sealed_register_that_was_changed_says_nothing(nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(nights, folder)
+    for file in (folder / "evidence").glob("*/register.json"):
+        file.chmod(0o600)
+        file.write_text(file.read_text().replace("P7D", "P70D"))
+    _, rows = document(capsys, "clocks", "-p", folder, "--control", "rotation-age")
+    assert {"unknown"} == {row["state"] for row in rows}
+    assert all("does not hold the register that its digest names" in row["why"] for row in rows)

@@ -30,7 +30,7 @@ def fails(control: str = CONTROLS[0], place: tuple[str, str] = SCOPES[0], number
         severity="high",
         reason="created 2026-05-05, 200 days ago; limit 90 days",
         facts_digest="f1",
-        due_span=timedelta(days=7),
+        due=NIGHT + timedelta(days=7),
     )
     return row._replace(**changes)
 
@@ -129,6 +129,18 @@ def test_an_exception_and_its_end_leave_the_clock_alone() -> None:
     ended = only(run(ledger([accepted]), [fails()], as_of=LATER + timedelta(days=2)))
     assert (ended.kind, ended.after.state, ended.after.since) == ("exception-ended", "open", NIGHT)
     assert NIGHT + timedelta(days=7) == ended.after.due
+
+
+def test_a_due_date_is_fixed_when_the_life_begins_and_moves_only_with_it() -> None:
+    later = [NIGHT + timedelta(days=days) for days in (1, 2, 3)]
+    first = nights(fails())
+    loosened = only(run(first, [fails(due=later[0] + timedelta(days=90), severity="low", partner="corvid")]))
+    assert NIGHT + timedelta(days=7) == loosened.after.due
+    gone = only(run(ledger([loosened]), [], as_of=later[1]))
+    again = only(run(ledger([gone]), [fails(due=later[2] + timedelta(days=90))], as_of=later[2]))
+    assert ("reopened", later[2] + timedelta(days=90)) == (again.kind, again.after.due)
+    never = only(run(nights(fails(due=None)), [fails()]))
+    assert never.after.due is None  # nothing was agreed when it began
 
 
 def test_an_exception_ends_on_its_day_even_where_nobody_can_look() -> None:

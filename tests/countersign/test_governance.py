@@ -179,7 +179,7 @@ def test_faults_and_clocks_over_three_nights(folder: Path) -> None:
     late = second["sla-rotate", f"finding/{old}"]
     assert ("old", "7 days") == (late["identity_name"].partition("@")[0], late["facts"]["agreed_rotate"])
     assert {
-        "rotation-age fails for aws:111111111111:access-key/old@20260506T020000Z since 2026-11-22 02:00:00 UTC; agreed 7 days to rotate, over by 24 hours"
+        "rotation-age fails for aws:111111111111:access-key/old@20260506T020000Z since 2026-11-22 02:00:00 UTC; open for 8 days; agreed 7 days to rotate"
     } == {late["reason"]}
 
     change(folder, "customer.yaml", "Ben Example, active: false", "Ben Example, active: true")

@@ -69,7 +69,7 @@ def lived(told: Sequence[tuple[Tonight, ...]]) -> Iterator[tuple[int, datetime, 
 def failure(subject: str, tonight: Tonight, at: datetime) -> Failing:
     return Failing(
         fingerprint=fingerprint(CONTROL, subject), control=CONTROL, subject=subject, subject_kind="identity", identity=subject, identity_name="n",
-        provider="aws", scope="1", partner=None, accountable="maria", severity="high", reason="old", facts_digest="x", due_span=2 * DAY,
+        provider="aws", scope="1", partner=None, accountable="maria", severity="high", reason="old", facts_digest="x", due=at + 2 * DAY,
         excepted="EX-1" if tonight.excepted else None, excepted_until=at + 9 * DAY if tonight.excepted else None,
     )  # fmt: skip
 
