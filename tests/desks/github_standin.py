@@ -2,7 +2,8 @@
 
 Source of the table: GitHub's OpenAPI description of api.github.com, version 2022-11-28 (operations users/get-authenticated, repos/get,
 issues/create-label, issues/list-for-repo, issues/create, issues/get, issues/update, issues/create-comment, issues/add-labels,
-issues/list-events-for-timeline, issues/check-user-can-be-assigned). What it does beyond that is said in the description's prose.
+issues/list-events-for-timeline, issues/check-user-can-be-assigned), which contracts.py holds both sides against. What it does beyond that is
+said in the description's prose.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from countersign.desk.github import GitHubDesk
-from countersign.desk.ticket_text import unfenced
-from countersign.programme import GitHub
+from countersign.desk.ticket_text import as_written
+from countersign.desk_settings import GitHub
+from tests.desks.github_shapes import COMMENT_FIELDS, ISSUE_FIELDS, REPOSITORY_FIELDS, account, event, label, person
 from tests.desks.served import OWNER, PARTNER, SERVICE, TOKENS, Answer, Request, Served, call, paged
 
 REPOSITORY = "northwind/access"
@@ -22,6 +24,7 @@ _START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 class GitHubStandIn(Served):
     kind = module = "github"
+    hasty = 403
     calls = (
         call("GET", "/user"),
         call("GET", _R),
@@ -59,11 +62,13 @@ class GitHubStandIn(Served):
     def fields(self, ticket: str) -> tuple[str, str, str, bool]:
         """Title, text, assignee, and whether it is open."""
         issue = self.issues[_n(ticket)]
-        return issue["title"], unfenced(issue["body"]), ",".join(each["login"] for each in issue["assignees"]), issue["state"] == "open"
+        return issue["title"], as_written(issue["body"]), ",".join(each["login"] for each in issue["assignees"]), issue["state"] == "open"
 
     def people_change(self, ticket: str, **changes: Any) -> None:
         names = {"text": "body", "owner": "assignees"}
         given = {names.get(name, name): [value] if name == "owner" else value for name, value in changes.items()}
+        if given.pop("declined", False):
+            given |= {"state": "closed", "state_reason": "not_planned"}
         self._change(self.issues[_n(ticket)], {name: value for name, value in given.items() if name != "open"}, OWNER)
         if "open" in changes:
             self._change(self.issues[_n(ticket)], {"state": "open" if changes["open"] else "closed"}, OWNER)
@@ -87,22 +92,23 @@ class GitHubStandIn(Served):
         values, method, path = request.values, request.call.method, request.call.path.removeprefix(_R)
         pushes = request.who in {SERVICE, OWNER}
         if path == "/user":
-            return Answer(200, {"login": request.who})
+            return Answer(200, account(request.who))
         if f"{values['owner']}/{values['repo']}" != REPOSITORY:
             return Answer(404, {"message": "Not Found"})
         if path == "":
             may = {"push": pushes, "pull": True, "triage": pushes, "admin": False}
-            return Answer(200, {"full_name": REPOSITORY, "has_issues": True, "archived": False, "private": True, "permissions": may})
+            said = {"full_name": REPOSITORY, "owner": person("northwind"), "has_issues": True, "archived": False, "private": True}
+            return Answer(200, {**REPOSITORY_FIELDS, **said, "permissions": may})
         if path == "/labels":
             if not pushes:
-                return Answer(403, {"message": "Resource not accessible"})
+                return Answer(404, {"message": "Not Found"})
             if request.body["name"] in self.labels:
                 errors = [{"resource": "Label", "code": "already_exists", "field": "name"}]
                 return Answer(422, {"message": "Validation Failed", "errors": errors})
             self.labels.add(request.body["name"])
-            return Answer(201, request.body)
+            return Answer(201, {**label(request.body["name"]), **request.body})
         if path.startswith("/assignees"):
-            return Answer(204 if values["assignee"] in {SERVICE, OWNER} else 404)
+            return Answer(204) if values["assignee"] in {SERVICE, OWNER} else Answer(404, {"message": "Not Found"})
         if path == "/issues":
             return self._listing(request) if method == "GET" else self._created(request, pushes=pushes)
         issue = self.issues.get(int(values["issue_number"]))
@@ -118,15 +124,16 @@ class GitHubStandIn(Served):
             if not body or len(body) > 65536:
                 return Answer(422, {"message": "Validation Failed"})
             at = self._tick()
-            self.events[issue["number"]].append({"event": "commented", "user": {"login": request.who}, "created_at": at, "body": body})
-            return Answer(201, {"id": 1, "body": body})
+            said = {**COMMENT_FIELDS, "user": person(request.who), "created_at": at, "updated_at": at, "body": body}
+            self.events[issue["number"]].append({**said, "event": "commented", "actor": person(request.who)})
+            return Answer(201, said)
         if method == "GET":
             return Answer(200, issue)
         if not pushes:
             return Answer(403, {"message": "Must have admin rights to Repository."})
         if rest == "/labels":
-            names = [label["name"] for label in issue["labels"]] + request.body["labels"]
-            issue["labels"] = [{"name": name} for name in dict.fromkeys(names)]
+            names = [each["name"] for each in issue["labels"]] + request.body["labels"]
+            issue["labels"] = [label(name) for name in dict.fromkeys(names)]
             return Answer(200, issue["labels"])
         if any(who not in {SERVICE, OWNER} for who in request.body.get("assignees", [])):
             return Answer(422, {"message": "Validation Failed"})
@@ -136,7 +143,7 @@ class GitHubStandIn(Served):
     def _listing(self, request: Request) -> Answer:
         items = list(self.issues.values())
         wanted = set(request.said("labels").split(",")) - {""}
-        items = [item for item in items if wanted <= {label["name"] for label in item["labels"]}]
+        items = [item for item in items if wanted <= {each["name"] for each in item["labels"]}]
         state, creator = request.said("state", "open"), request.said("creator")
         items = [item for item in items if state in {"all", item["state"]} and creator in {"", item["user"]["login"]}]
         by = {"created": "created_at", "updated": "updated_at"}[request.said("sort", "created")]
@@ -154,24 +161,25 @@ class GitHubStandIn(Served):
         number, at = len(self.events) + 1, self._tick()
         self.events[number] = []
         self.issues[number] = {
-            "number": number, "title": said["title"], "body": said.get("body", "").replace("\n", "\r\n"), "state": "open",
-            "user": {"login": who}, "created_at": at, "updated_at": at, "closed_at": None,
-            "labels": [{"name": name} for name in said.get("labels", []) if pushes],
-            "assignees": [{"login": name} for name in said.get("assignees", []) if pushes],
+            **ISSUE_FIELDS, "number": number, "title": said["title"], "body": said.get("body", "").replace("\n", "\r\n"), "state": "open",
+            "user": person(who), "created_at": at, "updated_at": at, "closed_at": None,
+            "labels": [label(name) for name in said.get("labels", []) if pushes],
+            "assignees": [person(name) for name in said.get("assignees", []) if pushes],
         }  # fmt: skip
         return self.issues[number]
 
     def _change(self, issue: dict[str, Any], said: dict[str, Any], who: str) -> None:
         at = issue["updated_at"] = self._tick()
-        event = {"actor": {"login": who}, "created_at": at}
+        before = issue["title"]
         issue |= {name: said[name] for name in ("title", "body") if name in said}
         if "title" in said:
-            self.events[issue["number"]].append({"event": "renamed", **event})
+            self.events[issue["number"]].append({**event("renamed", who, at), "rename": {"from": before, "to": said["title"]}})
         if "assignees" in said:
-            issue["assignees"] = [{"login": name} for name in said["assignees"]]
+            issue["assignees"] = [person(name) for name in said["assignees"]]
         if said.get("state", issue["state"]) != issue["state"]:
-            issue |= {"state": said["state"], "closed_at": at if said["state"] == "closed" else None}
-            self.events[issue["number"]].append({"event": "closed" if said["state"] == "closed" else "reopened", **event})
+            reason = said.get("state_reason", "completed" if said["state"] == "closed" else "reopened")
+            issue |= {"state": said["state"], "state_reason": reason, "closed_at": at if said["state"] == "closed" else None}
+            self.events[issue["number"]].append(event("closed" if said["state"] == "closed" else "reopened", who, at))
 
     def _tick(self) -> str:
         self.clock += timedelta(seconds=1)

@@ -1,7 +1,8 @@
 """GitLab's issues as GitLab describes them.
 
 Source of the table: doc/api/issues.md, notes.md, resource_state_events.md, labels.md, users.md and projects.md of GitLab's own sources,
-whose tables of attributes are what is allowed here. A due date, labels and roles behave as the prose there says.
+whose tables of attributes are what is allowed here. A due date, labels and roles behave as the prose there says. GitLab's OpenAPI description
+(19.5) calls `labels`, `add_labels` and `iids` lists: its sources take both forms (`CommaSeparatedToArray`, `CommaSeparatedToIntegerArray`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from countersign.desk.gitlab import GitLabDesk
-from countersign.desk.ticket_text import unfenced
-from countersign.programme import GitLab
+from countersign.desk.ticket_text import as_written
+from countersign.desk_settings import GitLab
 from tests.desks.served import OWNER, PARTNER, SERVICE, TOKENS, Answer, Request, Served, call, paged
 
 PROJECT = "northwind/security/access"
@@ -75,11 +76,13 @@ class GitLabStandIn(Served):
         """Title, text, assignee, and whether it is open."""
         issue = self.issues[_n(ticket)]
         who = ",".join(each["username"] for each in issue["assignees"])
-        return issue["title"], unfenced(issue["description"]), who, issue["state"] == "opened"
+        return issue["title"], as_written(issue["description"]), who, issue["state"] == "opened"
 
     def people_change(self, ticket: str, **changes: Any) -> None:
         names = {"text": "description", "owner": "assignee_ids"}
         said = {names.get(name, name): [_NUMBERS[value]] if name == "owner" else value for name, value in changes.items() if name != "open"}
+        if said.pop("declined", False):
+            said |= {"state_event": "close", "add_labels": "wontfix"}
         if "open" in changes:
             said["state_event"] = "reopen" if changes["open"] else "close"
         self._change(self.issues[_n(ticket)], said, OWNER)

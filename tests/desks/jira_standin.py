@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from countersign.desk.jira import JiraDesk
-from countersign.programme import Jira
+from countersign.desk_settings import Jira
 from tests.desks.served import OWNER, PARTNER, SERVICE, TOKENS, Answer, Request, Served, call
 
 PROJECT, EMAIL = "SEC", "bot@northwind.example"
@@ -81,6 +81,9 @@ class JiraCloudStandIn(Served):
         issue = self.issues[_n(ticket)]
         if "open" in changes:
             self._move(_n(ticket), "1" if changes["open"] else "4", OWNER)
+        if "declined" in changes:
+            self._move(_n(ticket), "4", OWNER)
+            issue["resolution"] = {"self": f"{self.url}/rest/api/2/resolution/10001", "id": "10001", "name": "Won't Do", "description": ""}
         names = {"title": "summary", "text": "description"}
         issue |= {names[name]: value for name, value in changes.items() if name in names}
         if "owner" in changes:
@@ -169,7 +172,8 @@ class JiraCloudStandIn(Served):
             kinds = [{"id": "10001", "name": "Epic"}, {"id": "10002", "name": "Task"}]
             return self._part(kinds, request, "issueTypes" if self.cloud else "values")
         always = {"project", "issuetype", "summary"}
-        fields = [{"fieldId": name, "required": name in always, "hasDefaultValue": False} for name in sorted(_TAKES)]
+        same = {"hasDefaultValue": False, "operations": ["set"], "schema": {"type": "string"}}
+        fields = [{"fieldId": name, "key": name, "name": name.title(), "required": name in always, **same} for name in sorted(_TAKES)]
         return self._part(fields, request, "fields" if self.cloud else "values")
 
     def _searched(self, request: Request) -> Answer:
@@ -223,7 +227,7 @@ class JiraCloudStandIn(Served):
         self.comments[number], self.changes[number] = [], []
         bare = {"assignee": None, "duedate": None, "labels": [], "description": None}
         self.issues[number] = {
-            **bare, **fields, "creator": self._person(who), "created": at, "updated": at, "resolutiondate": None, "status": "1",
+            **bare, **fields, "creator": self._person(who), "created": at, "updated": at, "resolutiondate": None, "resolution": None, "status": "1",
         }  # fmt: skip
         if self.lags:
             self.unindexed.add(number)
@@ -234,7 +238,7 @@ class JiraCloudStandIn(Served):
         item = {"field": "status", "from": issue["status"], "fromString": _STATUSES[issue["status"]][0]}
         item |= {"to": to, "toString": _STATUSES[to][0]}
         self.changes[number].append({"author": self._person(who), "created": at, "items": [item]})
-        issue |= {"status": to, "updated": at, "resolutiondate": at if _STATUSES[to][1] == "done" else None}
+        issue |= {"status": to, "updated": at, "resolutiondate": at if _STATUSES[to][1] == "done" else None, "resolution": None}
 
     def _shown(self, number: str, names: list[str]) -> dict[str, Any]:
         issue = self.issues[number]

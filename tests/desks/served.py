@@ -8,7 +8,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 SERVICE, OWNER, PARTNER, STRANGER = "countersign-bot", "mkeller", "acme-pavel", "nobody-we-know"
@@ -58,8 +58,13 @@ class Answer:
 class Served:
     """The base of all stand-ins: `calls` is the table, `who` reads the token, `answer` is the vendor's behaviour."""
 
+    kind = ""
+    kinds: ClassVar[dict[int, str]] = {}
+    """What listens at which port."""
     calls: tuple[Call, ...] = ()
     comments_by = "POST"
+    hasty = 429
+    """What somebody is told who asks too much."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -72,12 +77,14 @@ class Served:
         handler = type("Handler", (_Handler,), {"served": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self.kinds[self._server.server_address[1]] = self.kind
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        del self.kinds[self._server.server_address[1]]
 
     @property
     def url(self) -> str:

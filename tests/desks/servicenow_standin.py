@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from countersign.desk.servicenow import ServiceNowDesk
-from countersign.programme import ServiceNow
+from countersign.desk_settings import ServiceNow
 from tests.desks.served import OWNER, PARTNER, SERVICE, TOKENS, Answer, Request, Served, call
 
 _T = "/api/now/table/{table}"
@@ -63,7 +63,9 @@ class ServiceNowStandIn(Served):
 
     def people_change(self, ticket: str, **changes: Any) -> None:
         names = {"title": "short_description", "text": "description", "owner": "assigned_to", "open": "state"}
-        given = {names[name]: value for name, value in changes.items()}
+        given = {names[name]: value for name, value in changes.items() if name != "declined"}
+        if "declined" in changes:
+            given["state"] = "8"
         if "open" in changes:
             given["state"] = "2" if changes["open"] else "7"
         if "owner" in changes:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, outbox
 from countersign.remediation import Action, Draft, key
 from countersign.state import State
+from countersign.ticket_body import Quoted, line
 from tests.desks.github_standin import GitHubStandIn
 from tests.desks.gitlab_standin import GitLabStandIn
 from tests.desks.jira_standin import JiraCloudStandIn, JiraDataCenterStandIn
@@ -73,7 +75,14 @@ NAME = key_of("one")
 
 def draft(title: str = "Keys of acme", body: str = "Rotate them.", **more: Any) -> Draft:
     said: dict[str, Any] = {"control": "rotation-age", "partner": "acme", "accountable": "maria", "severity": "high", "due": DUE}
-    return Draft(title=title, body=body, **{**said, **more})
+    return Draft(title=title, body=(line(Quoted(body)),), **{**said, **more})
+
+
+def told(server: Any, body: str, severity: str, due: str) -> list[str]:
+    """The lines of a description, as the tracker that renders Markdown has them, or as plain text."""
+    if server.kind in {"github", "gitlab"}:
+        return [f"`{body}`", "", "---", "", f"- Severity: {severity}", f"- Due: {due}", "", f"Ticket key: {NAME}"]
+    return [body, "", f"Severity: {severity}", f"Due: {due}", f"Ticket key: {NAME}"]
 
 
 # The port
@@ -85,7 +94,7 @@ def test_a_ticket_lives(desk: Any, server: Any) -> None:
     assert desk.find(NAME) == made
     title, text, owner, open_ = server.fields(made.id)
     assert (title, owner, open_) == ("Keys of acme", OWNER, True)
-    assert text.splitlines() == ["Rotate them.", "", "Severity: high", "Due: 2027-01-31T12:00:00Z", f"Ticket key: {NAME}"]
+    assert text.splitlines() == told(server, "Rotate them.", "high", "2027-01-31T12:00:00Z")
 
     desk.comment(made.id, "Still there.")
     desk.transition(made.id, "closed")
@@ -96,8 +105,8 @@ def test_a_ticket_lives(desk: Any, server: Any) -> None:
     desk.transition(made.id, "open")
     assert desk.find(NAME) == made
     assert desk.closed([made.id]) == {}
-    told = [(entry.actor, entry.what) for entry in desk.history(made.id) if entry.what != "updated"]
-    assert told == [(SERVICE, "created"), (SERVICE, "commented"), (SERVICE, "closed"), (SERVICE, "opened")]
+    happened = [(entry.actor, entry.what) for entry in desk.history(made.id) if entry.what != "updated"]
+    assert happened == [(SERVICE, "created"), (SERVICE, "commented"), (SERVICE, "closed"), (SERVICE, "opened")]
     assert [entry.text for entry in desk.history(made.id) if entry.what == "commented"] == ["Still there."]
 
 
@@ -114,7 +123,15 @@ def test_an_update_changes_what_differs(desk: Any, server: Any) -> None:
     desk.update(made.id, draft("[escalated] Keys of acme", "Rotate them now.", severity="critical", due=None))
     title, text, _, _ = server.fields(made.id)
     assert "escalated" in title
-    assert text.splitlines() == ["Rotate them now.", "", "Severity: critical", "Due: none", f"Ticket key: {NAME}"]
+    assert text.splitlines() == told(server, "Rotate them now.", "critical", "none")
+
+
+def test_what_people_close_as_not_to_be_fixed_is_told_apart(desk: Any, server: Any) -> None:
+    fixed, refused = (desk.create(key_of(name), draft()).id for name in ("fixed", "refused"))
+    server.people_change(fixed, open=False)
+    server.people_change(refused, declined=True)
+    assert sorted(desk.closed([fixed, refused])) == sorted([fixed, refused])
+    assert (desk.declined(fixed), desk.declined(refused)) == (False, True)
 
 
 def test_people_may_take_a_ticket_over_and_edit_it(desk: Any, server: Any) -> None:
@@ -185,7 +202,9 @@ def test_many_tickets_take_few_calls(desk: Any, server: Any) -> None:
         server.people_change(ticket, open=False)
     server.remove(made[1])
     before = server.requests
-    assert sorted(desk.closed(made)) == sorted(made[::2])
+    said = desk.closed(made)
+    assert sorted(said) == sorted({*made[::2], made[1]})
+    assert [ticket for ticket, at in said.items() if at is None] == [made[1]]
     assert server.requests - before <= 4
     assert desk.closed([]) == {}
 
@@ -236,7 +255,7 @@ def test_a_busy_server_is_asked_again_and_a_broken_one_is_not(desk: Any, server:
     desk.create(key_of("first"), draft())
     server.answers("POST", Answer(429, None, {"Retry-After": "0"}))
     made = desk.create(NAME, draft())
-    server.answers(server.comments_by, Answer(403, {"message": "secondary rate limit"}, {"Retry-After": "900"}))
+    server.answers(server.comments_by, Answer(server.hasty, {"message": "secondary rate limit"}, {"Retry-After": "900"}))
     with pytest.raises(DeskError, match="busy") as busy:
         desk.comment(made.id, "hello")
     assert not isinstance(busy.value, AnswerLostError | DeskRefusedError)
@@ -316,6 +335,44 @@ def test_killed_between_create_and_record(server: Any, url: str, moment: str) ->
     assert receipt.action == ("updated" if moment == "after" else "created")
     assert server.tickets_with(NAME) == [receipt.ticket]
     assert (row.state, row.ticket) == ("open", receipt.ticket)
+
+
+def test_a_ticket_that_people_deleted_is_made_anew_and_one_only(server: Any, url: str) -> None:
+    desk = server.desk()
+    (first,) = ensure(url, desk)
+    server.remove(first.ticket)
+    with State(url) as state:
+        outbox.reread(desk, state)
+    (second,) = ensure(url, desk, "next night", NOON + desk.search_lag)
+    assert second.action == "created"
+    assert server.tickets_with(NAME) == [second.ticket]
+    assert ensure(url, desk, "the night after")[0].action in {"unchanged", "updated"}
+    assert server.tickets_with(NAME) == [second.ticket]
+
+
+def test_a_ticket_that_is_gone_when_it_is_written_to_is_made_anew_by_the_next_run(server: Any, url: str) -> None:
+    desk = server.desk()
+    (first,) = ensure(url, desk)
+    server.remove(first.ticket)
+    with State(url) as state:
+        change = replace(want(NAME), kind="update", ticket=first.ticket, comment="Changed.")
+        (failed,) = outbox.carry_out([change], desk, state, as_of=NOON, clock=lambda: NOON, evidence="night", digest="sha256:ab")
+    assert (failed.action, "the next run makes a new one" in str(failed.error)) == ("failed", True)
+    (second,) = ensure(url, desk, "next night", NOON + desk.search_lag)
+    assert server.tickets_with(NAME) == [second.ticket]
+
+
+def test_rights_that_are_gone_are_no_deleted_tickets(server: Any, url: str) -> None:
+    desk = server.desk()
+    names = [key_of(f"number {number}") for number in range(5)]
+    with State(url) as state:
+        state.apply("night", (), at=NOON, target=desk.target, actions=map(want, names))
+        made = outbox.carry_out(list(map(want, names)), desk, state, as_of=NOON, clock=lambda: NOON, evidence="night", digest="sha256:ab")
+        for receipt in made:
+            server.remove(receipt.ticket)
+        with pytest.raises(DeskError, match="shows nothing of 5 tickets that we made"):
+            outbox.reread(desk, state)
+        assert {row.ticket for row in state.tickets(desk.target)} == {receipt.ticket for receipt in made}
 
 
 # The doctor

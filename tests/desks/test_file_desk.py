@@ -38,7 +38,10 @@ def test_a_ticket_lives(desk: FileDesk) -> None:
     assert desk.find(NAME) == made
     desk.comment(made.id, "Still there.")
     desk.transition(made.id, "closed")
-    assert desk.closed([made.id, "file:../x", "file:cs1-aaaaaaaaaaaaaaaaaaaaaaaaaa"]) == {made.id: NOON}
+    assert desk.closed([made.id, "file:../x", "file:cs1-aaaaaaaaaaaaaaaaaaaaaaaaaa"]) == {
+        made.id: NOON,
+        "file:cs1-aaaaaaaaaaaaaaaaaaaaaaaaaa": None,
+    }
     desk.transition(made.id, "open")
     before = file_of(desk, made.id).read_bytes()
     desk.transition(made.id, "open")

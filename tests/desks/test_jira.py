@@ -6,12 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from countersign.desk import DeskError, outbox
+from countersign.desk import AnswerLostError, DeskError, outbox
+from countersign.offboarding import tickets
+from countersign.programme import load
 from countersign.remediation import Action
 from countersign.state import State
-from tests.desks.jira_standin import JiraCloudStandIn
-from tests.desks.served import SERVICE
+from tests.countersign.plans_to_approve import planned, programme_folder
+from tests.desks.jira_standin import EMAIL, PROJECT, JiraCloudStandIn
+from tests.desks.served import SERVICE, Answer
 from tests.desks.test_desks import NAME, NOON, draft, ensure, key_of, want
 
 if TYPE_CHECKING:
@@ -63,6 +67,27 @@ def test_a_lost_answer_is_not_asked_again_while_the_search_lags(server: JiraClou
     found = again(desk.search_lag)
     assert found.action == ("updated" if way == "create" else "closed")
     assert server.tickets_with(NAME) == [found.ticket]
+
+
+def test_an_approval_ticket_whose_answer_was_lost_is_made_once(server: JiraCloudStandIn, tmp_path: Path) -> None:
+    home = programme_folder(tmp_path / "programme")
+    config = home / "countersign.yaml"
+    desk = {"kind": "jira", "deployment": "cloud", "url": server.url, "project": PROJECT, "user": EMAIL, "token_from": "env:TRACKER_TOKEN"}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"desk": desk}))
+    plan, programme = planned(home), load(home)
+    at = plan.made_at
+    server.answers("POST", Answer(400, {"errorMessages": ["no"]}))
+    with pytest.raises(DeskError, match="no"):
+        tickets.ask(programme, plan, clock=lambda: at)
+    server.lags = True
+    server.swallow("POST")
+    with pytest.raises(AnswerLostError):
+        tickets.ask(programme, plan, clock=lambda: at)
+    with pytest.raises(DeskError, match="for 15 minutes whether an earlier attempt made the approval ticket"):
+        tickets.ask(programme, plan, clock=lambda: at + timedelta(minutes=14))
+    server.unindexed.clear()
+    (made,) = tickets.ask(programme, plan, clock=lambda: at + timedelta(minutes=15))
+    assert [f"jira:{number}" for number in server.issues] == [made]
 
 
 def test_the_workflow_has_its_own_names(server: JiraCloudStandIn) -> None:

@@ -1,0 +1,130 @@
+"""That the vendors' descriptions bite: what breaks one is named, in what a desk asks and in what a stand-in answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.desks.contracts import AMENDED, FILES, TIMES, UNLISTED, contract
+from tests.desks.github_shapes import ISSUE_FIELDS, person
+from tests.desks.github_standin import GitHubStandIn
+from tests.desks.served import Answer
+
+ISSUES = "/repos/northwind/access/issues"
+ISSUE = {**ISSUE_FIELDS, "number": 1, "title": "t", "state": "open", "user": person("a"), "labels": [], "closed_at": None,
+         "created_at": "2026-11-22T12:00:00Z", "updated_at": "2026-11-22T12:00:00Z"}  # fmt: skip
+MADE = {"id": "10", "key": "SEC-1", "self": "https://j/rest/api/2/issue/10"}
+TOLD = {"id": "10", "key": "SEC-1", "fields": {"labels": ["a"], "created": "2026-11-22T12:00:00.000+0000"}}
+SAID = {"body": "hello"}
+BASIC = {"Authorization": "Basic Ym90OnRva2Vu"}
+FILLED = {"project": {"key": "SEC"}, "issuetype": {"id": "1"}, "summary": "t", "labels": ["a"], "duedate": "2027-01-31"}
+
+
+def asked(method: str, path: str, **rest: Any) -> httpx.Request:
+    return httpx.Request(method, f"http://127.0.0.1{path}", **rest)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "rest", "problem"),
+    [
+        ("POST", ISSUES, {"json": {"title": "t", "body": "b", "labels": ["a"], "assignees": ["b"]}}, None),
+        ("POST", ISSUES, {"json": {"title": "t", "label": ["a"]}}, "'label' was unexpected"),
+        ("POST", ISSUES, {"json": {"title": "t", "labels": "a"}}, "$.labels: 'a' is not of type 'array'"),
+        ("POST", ISSUES, {"json": {"body": "b"}}, "'title' is a required property"),
+        ("POST", ISSUES, {"content": b'{"title": "t"}', "headers": {"Content-Type": "text/plain"}}, "MediaTypeNotFound"),
+        ("POST", ISSUES, {}, "MissingRequiredRequestBody"),
+        ("PATCH", f"{ISSUES}/1", {"json": {"state": "closed", "state_reason": "completed"}}, None),
+        ("PATCH", f"{ISSUES}/1", {"json": {"state": "closed", "state_reason": "fixed"}}, "'fixed' is not one of"),
+        ("PATCH", f"{ISSUES}/one", {"json": {"state": "closed"}}, "Path parameter error: issue_number"),
+        ("PUT", f"{ISSUES}/1", {"json": {"state": "closed"}}, "OperationNotFound"),
+        ("GET", ISSUES, {"params": {"state": "all", "per_page": 100, "page": 2}}, None),
+        ("GET", ISSUES, {"params": {"state": "reopened"}}, "'reopened' is not one of"),
+        ("GET", ISSUES, {"params": {"per_page": "many"}}, "Query parameter error: per_page"),
+        ("GET", ISSUES, {"params": {"label": "a"}}, "no parameter label"),
+        ("GET", "/repos/northwind/access/tickets", {}, "PathNotFound"),
+    ],
+)
+def test_a_wrong_request_to_github_is_named(method: str, path: str, rest: dict[str, Any], problem: str | None) -> None:
+    only(contract("github").of_request(asked(method, path, **rest)), problem)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "rest", "problem"),
+    [
+        ("POST", "/rest/api/2/issue", {"json": {"fields": FILLED}}, None),
+        ("POST", "/rest/api/2/issue", {"json": {"fields": {**FILLED, "label": ["a"]}}}, "'label' was unexpected"),
+        ("POST", "/rest/api/2/issue", {"json": {"fields": {**FILLED, "labels": "a"}}}, "$.fields.labels: 'a' is not of type 'array'"),
+        (
+            "POST",
+            "/rest/api/2/issue",
+            {"json": {"fields": {**FILLED, "duedate": "31.1.2027"}}},
+            "$.fields.duedate: '31.1.2027' is not a 'date'",
+        ),
+        ("POST", "/rest/api/2/issue", {"json": {"fields": {**FILLED, "assignee": {"name": "b"}}}}, "'name' was unexpected"),
+        ("POST", "/rest/api/2/issue", {}, "MissingRequiredRequestBody"),
+        ("PUT", "/rest/api/2/issue/SEC-1", {"json": {"fields": {}, "update": {"labels": [{"add": "a"}]}}}, None),
+        ("PUT", "/rest/api/2/issue/SEC-1", {"json": {"update": {"labels": {"add": "a"}}}}, "is not of type 'array'"),
+        ("PUT", "/rest/api/2/issue/SEC-1", {"json": {"update": {"labels": [{"append": "a"}]}}}, "'append' was unexpected"),
+        ("POST", "/rest/api/2/issue/SEC-1/comment", {"json": {"body": {"type": "doc"}}}, "$.body: {'type': 'doc'} is not of type 'string'"),
+        ("POST", "/rest/api/2/issue/SEC-1/comment", {"json": {"body": "b", "visibility": {"type": "all"}}}, "'all' is not one of"),
+        ("POST", "/rest/api/3/issue/bulkfetch", {"json": {"issueIdsOrKeys": ["SEC-1"], "fields": ["status"]}}, None),
+        ("POST", "/rest/api/3/issue/bulkfetch", {"json": {"fields": ["status"]}}, "'issueIdsOrKeys' is a required property"),
+        ("GET", "/rest/api/3/search/jql", {"params": {"jql": "a = b", "maxResults": 100}}, None),
+        ("GET", "/rest/api/3/search/jql", {"params": {"jql": "a = b", "maxResults": "many"}}, "Query parameter error: maxResults"),
+        ("GET", "/rest/api/3/search/jql", {"params": {"jql": "a = b", "startAt": 100}}, "no parameter startAt"),
+        ("GET", "/rest/api/2/search", {"params": {"jql": "a = b"}}, "PathNotFound"),
+        ("GET", "/rest/api/2/myself", {"headers": {}}, "SecurityNotFound"),
+    ],
+)
+def test_a_wrong_request_to_jira_is_named(method: str, path: str, rest: dict[str, Any], problem: str | None) -> None:
+    only(contract("jira cloud").of_request(asked(method, path, **{"headers": BASIC, **rest})), problem)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "path", "answer", "problem"),
+    [
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(200, json=ISSUE), None),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(200, json={**ISSUE, "resolved_at": None}), "'resolved_at' was unexpected"),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(200, json={**ISSUE, "number": "1"}), "$.number: '1' is not of type 'integer'"),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(200, json={"number": 1}), "'title' is a required property"),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(200, json={**ISSUE, "closed_at": "yesterday"}), "'yesterday' is not a 'date-time'"),
+        ("github", "GET", ISSUES, httpx.Response(200, json=ISSUE), "is not of type 'array'"),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(204), "ResponseNotFound"),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(200, text="[]"), "MediaTypeNotFound"),
+        ("github", "GET", f"{ISSUES}/1", httpx.Response(502), None),
+        ("jira cloud", "POST", "/rest/api/2/issue", httpx.Response(201, json=MADE), None),
+        ("jira cloud", "POST", "/rest/api/2/issue", httpx.Response(201, json={**MADE, "number": 1}), "'number' was unexpected"),
+        ("jira cloud", "POST", "/rest/api/2/issue", httpx.Response(201, json={**MADE, "id": 10}), "$.id: 10 is not of type 'string'"),
+        ("jira cloud", "POST", "/rest/api/2/issue", httpx.Response(200, json=MADE), "ResponseNotFound"),
+        ("jira cloud", "GET", "/rest/api/2/issue/SEC-1", httpx.Response(200, json=TOLD), None),
+        ("jira cloud", "GET", "/rest/api/2/issue/SEC-1", httpx.Response(200, json={**TOLD, "fields": {"state": "a"}}), "'state' was unexpected"),
+        (
+            "jira cloud", "GET", "/rest/api/2/issue/SEC-1",
+            httpx.Response(200, json={**TOLD, "fields": {"created": "2026-11-22T12:00:00Z"}}), "is not a 'date-time'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_is_named(kind: str, method: str, path: str, answer: httpx.Response, problem: str | None) -> None:
+    only(contract(kind).of_answer(asked(method, path), answer), problem)
+
+
+def test_what_goes_over_the_wire_is_seen(wrongs: list[str]) -> None:
+    with GitHubStandIn() as server:
+        server.answers("POST", Answer(201, {"number": "1"}))
+        httpx.post(f"{server.url}{ISSUES}", json={"title": 1.5})
+    assert [each.partition(":")[0] for each in wrongs] == [f"POST {ISSUES}", f"201 to POST {ISSUES}"]
+    wrongs.clear()
+
+
+def test_each_exception_is_of_a_description_and_has_its_reason() -> None:
+    assert AMENDED.keys() | TIMES.keys() | {kind for kind, _ in UNLISTED} <= FILES.keys()
+    assert all(why for amended in AMENDED.values() for _, _, why in amended)
+    assert all(UNLISTED.values())
+
+
+def only(said: list[str], problem: str | None) -> None:
+    """There is one fault, and it is the one that is meant; None: there is none."""
+    assert len(said) == (problem is not None), said
+    assert problem is None or problem in said[0]
