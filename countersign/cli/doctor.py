@@ -100,6 +100,7 @@ def _try(programme: "Programme", now: datetime) -> Iterator[Tried]:
     yield _clock(programme, now)
     yield _state(programme)
     yield from _desk(programme)
+    yield from _channels(programme)
     for source in programme.sources:
         yield from _source(source)
 
@@ -128,6 +129,22 @@ def _revoking(programme: "Programme", now: datetime) -> Iterator[Tried]:
             except Exception as error:  # noqa: BLE001 - whatever one scope does, the others are tried
                 told = error.message if isinstance(error, CountersignError) else type(error).__name__
                 yield Tried(source.name, scope.name, "who revokes", ok=False, detail=told)
+
+
+def _channels(programme: "Programme") -> Iterator[Tried]:
+    """Try whether each channel's address can be read and understood; nobody is told anything."""
+    if not programme.escalation.channels:
+        return
+    from countersign.notices import channels
+
+    for channel in programme.escalation.channels:
+        try:
+            channels.check(channel)
+        except channels.ChannelError as error:
+            yield Tried("programme", "escalation", f"channel {channel.name}", ok=False, detail=error.message)
+        else:
+            detail = "whether it takes messages shows with the first one"
+            yield Tried("programme", "escalation", f"channel {channel.name}", ok=True, detail=detail)
 
 
 def _desk(programme: "Programme") -> Iterator[Tried]:

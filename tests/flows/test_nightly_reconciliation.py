@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from prefect.logging.handlers import APILogWorker
 from countersign import scaffold
 from countersign.evidence.verify import verify
 from countersign.programme import load
+from countersign.reconciliation import reconcile
 from countersign.state import State
 from flows import launch
+from tests.countersign.receivers import hook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,13 +164,35 @@ def test_only_a_slot_that_had_its_run_is_repeated(prefect: Prefect, tmp_path: Pa
     assert (first.run, first.statement_digest) == (again.run, again.statement_digest)
 
 
+def test_what_runs_out_and_the_day_s_digest_are_told(prefect: Prefect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = programme(tmp_path / "programme")
+    reconcile(load(folder), datetime.now(UTC) - timedelta(days=30))
+    config = folder / "countersign.yaml"
+    channel = {"name": "mail", "url_from": "env:PEOPLE_URL", "to": "people"}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"escalation": {"channels": [channel]}}))
+    prefect.run("--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml", COUNTERSIGN_PROGRAMME=str(folder))
+    with hook() as hooked:
+        monkeypatch.setitem(prefect.env, "PEOPLE_URL", hooked.url("{email}"))
+        for deployment in ("escalation/escalation", "owner-digest/owner-digest"):
+            prefect.run("deployment", "run", deployment)
+        prefect.run("worker", "start", "--pool", "countersign", "--run-once")
+        told = {to for to, _, _ in hooked.took}
+        digests = [title for _, title, _ in hooked.took if " finding" in title and "yours" in title]
+    assert {"ada@example.example", "ben@example.example", "cleo@example.example"} <= told
+    assert len(digests) >= 1
+    assert all("overdue" in title for title in digests if "0 findings" not in title)
+
+
 def test_every_entrypoint_of_prefect_yaml_is_a_flow_that_loads() -> None:
     # `prefect deploy` prints success for a flow that cannot be imported.
     from prefect.flows import load_flow_from_entrypoint
 
     entries = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]
     names = [load_flow_from_entrypoint(entry["entrypoint"], use_placeholder_flow=False).name for entry in entries]
-    assert names == ["nightly-reconciliation", "evidence-export", "partner-offboarding", "approval-watch", "remediation-drill"]
+    assert names == [
+        "nightly-reconciliation", "evidence-export", "partner-offboarding", "approval-watch", "escalation", "owner-digest",
+        "remediation-drill",
+    ]  # fmt: skip
 
 
 def test_the_server_imports_with_the_pinned_fastapi() -> None:

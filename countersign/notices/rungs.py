@@ -1,0 +1,168 @@
+"""Which steps of the ladders are reached: of the clocks of findings that were seen failing, and of plans that wait for an approval.
+
+A ladder stands on the terms that were sealed when its clock began, so that a later change of the register moves none of its steps.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import sqlalchemy as sa
+
+from countersign.clocks.log import WITHOUT
+from countersign.clocks.nights import TermsThen, judged
+from countersign.clocks.replay import RUNGS
+from countersign.expectation import expectations
+from countersign.notices.undecided import undecided
+from countersign.register.approvals import may_approve
+from countersign.schema import findings, reading, tickets
+from countersign.terms import Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.engine import Connection
+
+    from countersign.clocks.nights import JudgedNight
+    from countersign.programme import Programme
+
+Ladder = Literal["escalate", "rotate", "revoke", "approve"]
+_OfFinding = Literal["escalate", "rotate", "revoke"]
+_RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A step that is reached, of findings of one ticket that began together, or of one plan."""
+
+    about: str
+    """Key of the ticket that carries them, `-` where none does, or id of the plan."""
+    ticket: str | None
+    """The desk's id; None: the desk has no open ticket for them."""
+    clock: Ladder
+    control: str
+    partner: str | None
+    accountable: tuple[str, ...]
+    """Who is accountable: of findings one person at most, of a plan those who may approve it."""
+    severity: str
+    count: int
+    """Findings, or 1 for a plan."""
+    since: datetime
+    """When the clock began (UTC)."""
+    due: datetime
+    """When its time is over, pauses left aside."""
+    percent: int
+    """The highest step of `RUNGS` that is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ladders:
+    """All that stands at a moment."""
+
+    reached: tuple[Reached, ...]
+    """Worst first."""
+    unclear: int
+    """Open findings of which nobody can tell what was agreed when they began."""
+
+
+class _Standing(NamedTuple):
+    """Open findings of one control, partner, owner and ticket that began together."""
+
+    control: str
+    partner: str | None
+    accountable: str | None
+    since: datetime
+    key: str | None
+    ticket: str | None
+    rank: int
+    findings: int
+
+
+def ladders(programme: Programme, now: datetime) -> Ladders:
+    """Return the steps that are reached at `now` (UTC), of what the last run that could look saw failing. Nothing is written.
+
+    Raises CountersignError when the state database or a plan cannot be read.
+    """
+    with reading(programme.state) as db:
+        if db is None or not sa.inspect(db).has_table(findings.name):
+            return Ladders((), 0)
+        nights = _Agreed(judged(db, programme.customer, programme.evidence.store))
+        groups = tuple(_standing(db))
+    found = list(_of_plans(programme, now))
+    unclear = 0
+    ends_by = {record.id: record.clock for record in expectations()}
+    for group in groups:
+        terms = nights.at(group.since, group.control, group.partner)
+        if not isinstance(terms, Terms):
+            unclear += group.findings
+        else:
+            found += (each for name in _clocks(group, ends_by.get(group.control)) if (each := _highest(group, name, terms, now)))
+    return Ladders(tuple(sorted(found, key=lambda each: (-each.percent, _RANK[each.severity], each.due, each.about, each.clock))), unclear)
+
+
+class _Agreed:
+    """What was agreed when a finding began, by the night that found it."""
+
+    def __init__(self, nights: Sequence[JudgedNight]) -> None:
+        self._terms = TermsThen(nights)
+        self._nights: defaultdict[datetime, list[JudgedNight]] = defaultdict(list)
+        for night in nights:
+            self._nights[night.as_of].append(night)
+
+    def at(self, since: datetime, control: str, partner: str | None) -> Terms | str:
+        """Return the terms; text: why nobody can tell them."""
+        night = next((night for night in self._nights[since] if not night.stopped), None)
+        return "the run that found it is not on file" if night is None else self._terms.of(night.run, control, partner)
+
+
+def _clocks(group: _Standing, ends_by: str | None) -> tuple[_OfFinding, ...]:
+    # Whoever has a ticket is told; until then that clock runs too.
+    telling: tuple[_OfFinding, ...] = () if group.ticket is not None else ("escalate",)
+    ending: tuple[_OfFinding, ...] = ("rotate", "revoke")
+    return (*telling, *(name for name in ending if name == ends_by))
+
+
+def _standing(db: Connection) -> Iterator[_Standing]:
+    rank = sa.func.min(sa.case(_RANK, value=findings.c.severity, else_=3))
+    latest = sa.select(sa.func.max(tickets.c.id)).group_by(tickets.c.target, tickets.c.key)
+    live = sa.select(tickets.c.key, tickets.c.ticket).where(tickets.c.id.in_(latest), tickets.c.state == "open").subquery()
+    place = (findings.c.control, findings.c.partner, findings.c.accountable, findings.c.since, findings.c.ticket_key, live.c.ticket)
+    query = (
+        sa.select(*place, rank, sa.func.count())
+        .outerjoin(live, live.c.key == findings.c.ticket_key)
+        .where(findings.c.state == "open", findings.c.unobserved_since.is_(None), findings.c.control.not_in(WITHOUT))
+        .group_by(*place)
+        .order_by(findings.c.control, findings.c.since)
+    )
+    yield from map(_Standing._make, db.execute(query))
+
+
+def _highest(group: _Standing, clock: _OfFinding, terms: Terms, now: datetime) -> Reached | None:
+    allowed = terms.allowed(clock)
+    if allowed is None:
+        return None
+    percent = max((each for each in RUNGS if terms.after(clock, group.since, allowed * each / 100) <= now), default=None)
+    if percent is None:
+        return None
+    return Reached(
+        about=group.key or "-", ticket=group.ticket, clock=clock, control=group.control, partner=group.partner,
+        accountable=() if group.accountable is None else (group.accountable,), severity=list(_RANK)[group.rank], count=group.findings,
+        since=group.since, due=terms.after(clock, group.since, allowed), percent=percent,
+    )  # fmt: skip
+
+
+def _of_plans(programme: Programme, now: datetime) -> Iterator[Reached]:
+    """Yield what is reached of the time in which a plan is to be decided on; a decision that does not come pauses the partner's clocks."""
+    within: timedelta = programme.register.revocation.approve_within
+    for plan in undecided(programme, now):
+        percent = max((each for each in RUNGS if plan.made_at + within * each / 100 <= now), default=None)
+        if percent is None:
+            continue
+        yield Reached(
+            about=plan.id, ticket=None, clock="approve", control=plan.control, partner=plan.asked.partner,
+            accountable=may_approve(programme.register, plan.control, plan.asked.requested_by), severity="critical", count=1,
+            since=plan.made_at, due=plan.made_at + within, percent=percent,
+        )  # fmt: skip
