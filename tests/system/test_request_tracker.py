@@ -25,11 +25,12 @@ from countersign.approval.proofs import PlanFacts
 from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, outbox
 from countersign.desk.approval_ticket import approval_draft, ticket_proofs
 from countersign.desk.request_tracker import RequestTrackerDesk
-from countersign.programme import RequestTracker as Settings
+from countersign.desk_settings import RequestTracker as Settings
 from countersign.programme import load
 from countersign.register.approvals import decide
 from countersign.remediation import Action, Draft, key
 from countersign.state import State
+from countersign.ticket_body import Quoted, in_plain, line
 from tests.countersign import test_reconciliation as nights
 from tests.countersign.plans_to_approve import estate
 from tests.system.rt_server import OWNER, PARTNER, QUEUE, SERVICE, STRANGER, RequestTracker
@@ -93,7 +94,7 @@ def key_of(scope: str) -> str:
 
 def draft(title: str = "Keys of acme", body: str = "Rotate them.", **more: Any) -> Draft:
     said: dict[str, Any] = {"control": "rotation-age", "partner": "acme", "accountable": "maria", "severity": "high", "due": DUE}
-    return Draft(title=title, body=body, **{**said, **more})
+    return Draft(title=title, body=(line(Quoted(body)),), **{**said, **more})
 
 
 def on_rt(rt: RequestTracker, ticket: str, user: str = SERVICE) -> dict[str, Any]:
@@ -476,7 +477,7 @@ def test_an_approval_of_something_else_does_not_come_over_by_merging(
 
 def test_a_ticket_of_somebody_elses_says_who_made_it(desk: RequestTrackerDesk, settings: Settings, rt: RequestTracker) -> None:
     with rt.as_user(PARTNER) as client:
-        body = approval_draft("plan/OP-0001", DIGEST, (), None).body
+        body = in_plain(approval_draft("plan/OP-0001", DIGEST, (), None).body)
         made = client.post("/ticket", json={"Queue": QUEUE, "Subject": "Approve", "Content": body, "ContentType": "text/plain"}).json()
     planted = f"rt:{made['id']}"
     puts(rt, OWNER, planted, Status="resolved")
