@@ -12,6 +12,7 @@ from benchmarks.estate import ACCOUNTS, ROLE_EVERY, expected, ruled_by_a_partner
 from benchmarks.goals_aws import aws, fanout
 from benchmarks.goals_clouds import gcp, graph
 from benchmarks.goals_quota import quota
+from benchmarks.goals_tickets import tickets
 from benchmarks.line import Line, at_most, linear
 from benchmarks.meter import check, folder, run, started, work
 
@@ -125,7 +126,7 @@ def closure() -> Iterator[Line]:
 
 GOALS: dict[str, Callable[[], Iterator[Line]]] = {
     "honest": honest, "people": people, "aws": aws, "fanout": fanout, "graph": graph, "gcp": gcp, "quota": quota, "night": night,
-    "judge": judge, "million": million, "evidence": evidence, "closure": closure,
+    "judge": judge, "million": million, "evidence": evidence, "closure": closure, "tickets": tickets,
 }  # fmt: skip
 
 

@@ -114,6 +114,12 @@ def expectations() -> tuple[Expectation, ...]:
     return tuple(sorted(found, key=lambda record: record.id))
 
 
+def must_hold(control: str) -> str:
+    """Say in one sentence what must hold: the first paragraph of its file. Raises ImportError where there is no such control."""
+    says = (importlib.import_module(f"expectations.{control.replace('-', '_')}").__doc__ or "").strip()
+    return " ".join(says.partition("\n\n")[0].split())
+
+
 def _literal(value: Value | tuple[Value, ...]) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"

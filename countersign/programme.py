@@ -3,18 +3,18 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from countersign import document
+from countersign.desk_settings import AnyDesk, Desk, read_desk
 from countersign.document import Document, Path_, meant
 from countersign.errors import ConfigError, Problem, Where
-from countersign.register.fields import AccountId, Period, Slug, Span, at_least_one, refusal, shape
+from countersign.register.fields import AccountId, Address, Period, Slug, SourceName, Span, at_least_one, shape
 from countersign.register.load import load_register
 from countersign.register.records import Entry, Register
 from countersign.vendors import Vendors, read_vendors
@@ -35,24 +35,6 @@ _ENVIRONMENT = {
 }
 
 
-def _web_address(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        port_ok = parts.port is None or parts.port > 0
-    except ValueError:
-        parts, port_ok = urlsplit(""), False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_ok or parts.query or parts.fragment:
-        raise refusal("is not a web address", "write https://host:port, without a query")
-    return text
-
-
-SourceName = Annotated[
-    str,
-    AfterValidator(
-        shape(r"[a-z0-9][a-z0-9-]{0,63}", "is not a name for a source", "use lower-case letters, digits and dashes, such as aws-main")
-    ),
-]
-Address = Annotated[str, AfterValidator(_web_address)]
 Region = Annotated[str, AfterValidator(shape(r"[a-z]{2}(-[a-z]+)+-\d", "is not an AWS region", "write it as eu-west-2"))]
 TenantId = Annotated[
     str,
@@ -99,36 +81,13 @@ Bucket = Annotated[
         )
     ),
 ]
-QueueName = Annotated[
-    str,
-    AfterValidator(
-        # It is written into RT's query language between quotes.
-        shape(r"(?=.*[^0-9])[^'\"\\\\/\x00-\x1f\x7f]{1,200}", "is not the name of a queue", "write its name as RT shows it, not its number")
-    ),
-]
-StatusName = Annotated[str, AfterValidator(shape(r"[^\W_][\w .-]{0,63}", "is not a status", "write it as the queue's life cycle does"))]
-Repository = Annotated[
-    str,
-    AfterValidator(shape(r"(?!\.)[\w.-]{1,100}/(?!\.{1,2}$)[\w.-]{1,100}", "is not the name of a repository", "write it as owner/name")),
-]
-TableName = Annotated[str, AfterValidator(shape(r"[a-z][a-z0-9_]{0,79}", "is no name of a table", "write it like incident or sc_task"))]
-UserName = Annotated[str, AfterValidator(shape(r"[^\s:^,]{1,100}", "is not a user name", "write the name that the account signs in with"))]
-RecordId = Annotated[str, AfterValidator(shape(r"[0-9a-f]{32}", "is not a sys_id", "copy the group's sys_id: 32 hexadecimal digits"))]
-StateValue = Annotated[str, AfterValidator(shape(r"-?\d{1,4}", "is not a value of `state`", "write the number, in quotes"))]
-ProjectKey = Annotated[str, AfterValidator(shape(r"[A-Z][A-Z0-9_]{0,49}", "is not the key of a project", "write it as in SEC-12: SEC"))]
-ProjectPath = Annotated[
-    str,
-    AfterValidator(
-        shape(r"\d+|\w[\w.-]*(/\w[\w.-]*)+", "is not the path of a project", "write it as group/project, as in its address, or its number")
-    ),
-]
-TokenFrom = Annotated[
+UrlFrom = Annotated[
     str,
     AfterValidator(
         shape(
             r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*",
-            "does not say where the token is",
-            "write env:NAME or file:PATH, and never the token itself (replace it, if it stood here and the file was ever shared)",
+            "does not say where the channel's address is",
+            "write env:NAME or file:PATH, and never the address itself, which is a secret (replace it, if the file was ever shared)",
         )
     ),
 ]
@@ -253,139 +212,6 @@ class FilesSource(Entry):
 Source = AwsSource | AzureSource | GcpSource | VaultSource | FilesSource
 
 
-class Desk(Entry):
-    """Tickets in the state database."""
-
-    kind: Literal["local"] = "local"
-
-
-class RequestTracker(Entry):
-    """A queue of a Request Tracker 5 that the customer runs."""
-
-    kind: Literal["request_tracker"] = "request_tracker"
-    name: SourceName = "rt"
-    """What `accounts` of the people in register/customer.yaml call it."""
-    url: Address
-    """Where people open it, without `/REST/2.0`."""
-    queue: QueueName
-    token_from: TokenFrom
-    """Where the service account's authentication token is: `env:` and a variable, or `file:` and an absolute path."""
-    ca: str | None = None
-    """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
-    opens: StatusName = "open"
-    """Status that a ticket is given to be worked on again."""
-    closes: StatusName = "resolved"
-    """Status that a ticket is given when its findings are gone."""
-    inactive: Annotated[tuple[StatusName, ...], BeforeValidator(at_least_one)] = ("resolved", "rejected", "deleted")
-    """Statuses of the queue's life cycle that count as closed in a ticket's history."""
-    approves: StatusName = "resolved"
-    """Status that an accountable owner gives an approval ticket to approve the plan."""
-    declines: StatusName = "rejected"
-    """The same, to decline it."""
-
-
-class GitHub(Entry):
-    """The issues of a repository of the customer's on GitHub."""
-
-    kind: Literal["github"] = "github"
-    name: SourceName = "github"
-    """What `accounts` of the people in register/customer.yaml call it."""
-    url: Address = "https://api.github.com"
-    """Where the API is; of an Enterprise Server `https://host/api/v3`."""
-    repository: Repository
-    token_from: TokenFrom
-    """Where the account's token is, as for Request Tracker."""
-    ca: str | None = None
-    """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
-
-
-class GitLab(Entry):
-    """The issues of a project of the customer's on GitLab."""
-
-    kind: Literal["gitlab"] = "gitlab"
-    name: SourceName = "gitlab"
-    """What `accounts` of the people in register/customer.yaml call it."""
-    url: Address = "https://gitlab.com"
-    """Where people open it, without `/api/v4`."""
-    project: ProjectPath
-    token_from: TokenFrom
-    """Where the account's token is, as for Request Tracker."""
-    ca: str | None = None
-    """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
-
-
-class Jira(Entry):
-    """A project of the customer's in Jira."""
-
-    kind: Literal["jira"] = "jira"
-    deployment: Literal["cloud", "data_center"]
-    name: SourceName = "jira"
-    """What `accounts` of the people in register/customer.yaml call it: there stand account ids (Cloud) or names."""
-    url: Address
-    """Where people open it, without `/rest`."""
-    project: ProjectKey
-    issue_type: StatusName = "Task"
-    user: str | None = None
-    """Cloud: the e-mail address that the API token belongs to. Data Center: None, its tokens name their account."""
-    token_from: TokenFrom
-    """Where the API token (Cloud) or personal access token is, as for Request Tracker."""
-    ca: str | None = None
-    """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
-    opens: StatusName | None = None
-    """Step of the workflow, or its status, by which a ticket is opened again; None: the first that leads out of what is done."""
-    closes: StatusName | None = None
-    """The same for closing; None: the first that leads to what is done."""
-    resolution: StatusName | None = None
-    """Resolution to set when closing, where the workflow asks for one."""
-
-
-class ServiceNow(Entry):
-    """A table of tasks in the customer's ServiceNow."""
-
-    kind: Literal["servicenow"] = "servicenow"
-    name: SourceName = "servicenow"
-    """What `accounts` of the people in register/customer.yaml call it."""
-    url: Address
-    """The instance, such as https://example.service-now.com."""
-    table: TableName = "incident"
-    user: UserName
-    """User name of the service account."""
-    auth: Literal["basic", "bearer"] = "basic"
-    """Whether what `token_from` names is that account's password or an access token of it."""
-    token_from: TokenFrom
-    ca: str | None = None
-    """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
-    assignment_group: RecordId | None = None
-    """`sys_id` of the group that new tickets are given to."""
-    opens: StateValue = "2"
-    """Value of `state` that a ticket is given to be worked on again; those given here are an incident's."""
-    closes: StateValue = "6"
-    inactive: Annotated[tuple[StateValue, ...], BeforeValidator(at_least_one)] = ("6", "7", "8")
-    """Values of `state` that count as closed."""
-    close_code: StatusName | None = None
-    """Resolution code to set when closing, with a note, where the table asks for them."""
-    comments_in: Literal["work_notes", "comments"] = "work_notes"
-
-
-class TicketFolder(Entry):
-    """A folder with one JSON file for each ticket."""
-
-    kind: Literal["file"] = "file"
-    folder: Path
-    """Absolute, in the file from the programme folder."""
-
-
-AnyDesk = Desk | TicketFolder | RequestTracker | GitHub | GitLab | Jira | ServiceNow
-_Tracker = RequestTracker | GitHub | GitLab | Jira | ServiceNow
-_TRACKERS: dict[object, type[_Tracker]] = {
-    "request_tracker": RequestTracker,
-    "github": GitHub,
-    "gitlab": GitLab,
-    "jira": Jira,
-    "servicenow": ServiceNow,
-}
-
-
 class Limits(Entry):
     """When a run's result is too odd to act on, and how much it may do at once."""
 
@@ -412,6 +238,28 @@ class DrillScope(Entry):
     """Name of a source of a cloud or of Vault."""
     scope: Annotated[str, Field(min_length=1, max_length=200)]
     """As the source calls it: account, tenant, project, `<source>` or `<source>/<namespace>`."""
+
+
+class Channel(Entry):
+    """A way in which people are told: any service that Apprise knows."""
+
+    name: SourceName
+    url_from: UrlFrom
+    """Where its address is, which is a secret: `env:` and a variable, or `file:` and an absolute path."""
+    to: Literal["people", "room"] = "room"
+    """`people`: each is written to by their e-mail address, which takes the place of `{email}` in the channel's. `room`: many read it."""
+    rungs: Annotated[tuple[Literal[50, 75, 100, 150], ...], BeforeValidator(at_least_one)] = (50, 75, 100, 150)
+    """Steps of the ladders (percent of the agreed time) that are told over it."""
+    digest: bool = True
+    """Of a channel for people: whether each accountable person's daily digest goes over it."""
+
+
+class Escalation(Entry):
+    """Who is told when an agreed time runs out, and how."""
+
+    tickets: bool = True
+    """Comment on a ticket when its agreed time is over, and when it is over by half as much again."""
+    channels: tuple[Channel, ...] = ()
 
 
 class EvidenceConfig(Entry):
@@ -456,6 +304,7 @@ class Programme:
     """Names for AWS accounts that nobody registered; None: no list is configured."""
     drill: tuple[DrillScope, ...] = ()
     """Scopes that are set aside for drills; none: nothing is ever made anywhere."""
+    escalation: Escalation = field(default_factory=Escalation)
 
 
 def load(folder: Path) -> Programme:
@@ -493,6 +342,7 @@ def load(folder: Path) -> Programme:
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
         vendors=vendors,
         drill=settings.drill,
+        escalation=settings.escalation,
     )
 
 
@@ -526,13 +376,14 @@ class _Settings(Entry):
     vendors: str | None = None
     """Path of a list of vendors' AWS accounts; read by `_vendors`."""
     drill: tuple[DrillScope, ...] = ()
+    escalation: Escalation = Field(default_factory=Escalation)
 
 
 def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Settings | None:
     secrets = tuple(_secrets(written, written.data, ()))
     found: list[Problem] = []
     sources = tuple(_sources(written, folder, found))
-    desk = _desk(written, folder, found)
+    desk = read_desk(written, folder, found)
     data = {key: value for key, value in written.data.items() if key not in {"sources", "desk"}}
     evidence = data.get("evidence")
     if isinstance(data.get("state"), str):
@@ -540,50 +391,16 @@ def _settings(written: Document, folder: Path, problems: list[Problem]) -> _Sett
     if isinstance(evidence, Mapping):
         data["evidence"] = _evidence(evidence, folder)
         found.extend(_evidence_problems(written, evidence))
+    escalation = data.get("escalation")
+    if isinstance(escalation, Mapping):
+        data["escalation"] = _escalation(escalation, folder)
     settings = written.build(_Settings, found, data=data)
     found.extend(() if settings is None else _drill_problems(written, settings.drill, sources))
+    found.extend(() if settings is None else _escalation_problems(written, settings.escalation))
     said = {problem.field for problem in secrets}
     found = [*secrets, *(problem for problem in found if problem.field not in said)]
     problems.extend(sorted(found, key=lambda problem: problem.where.line or 0))
     return settings if settings is None or found else settings.model_copy(update={"sources": sources, "desk": desk})
-
-
-def _desk(written: Document, folder: Path, problems: list[Problem]) -> AnyDesk | None:
-    """Read where tickets go; nothing is said of it: the local desk. None when problems were added."""
-    given = written.data.get("desk")
-    if given is None:
-        return Desk()
-    if not isinstance(given, Mapping):
-        problems.append(written.problem(("desk",), "is not a desk", "write `desk: {kind: local}`"))
-        return None
-    if given.get("kind") == "file":
-        folder_given = {"folder": folder / given["folder"]} if isinstance(given.get("folder"), str) else {}
-        return written.build(TicketFolder, problems, data={**given, **folder_given}, at=("desk",))
-    tracker = _TRACKERS.get(given.get("kind"))
-    if tracker is None:
-        return written.build(Desk, problems, data=given, at=("desk",))
-    data, token = dict(given), given.get("token_from")
-    if isinstance(given.get("ca"), str):
-        data["ca"] = str(folder / str(given["ca"]))
-    if isinstance(token, str) and token.startswith("file:") and len(token) > len("file:"):
-        data["token_from"] = f"file:{folder / token.removeprefix('file:')}"
-    desk = written.build(tracker, problems, data=data, at=("desk",))
-    problems.extend(() if desk is None else _desk_problems(written, desk))
-    return desk
-
-
-def _desk_problems(written: Document, desk: _Tracker) -> Iterator[Problem]:
-    """Find what one field alone cannot show."""
-    if isinstance(desk, RequestTracker | ServiceNow) and desk.closes not in desk.inactive:
-        yield written.problem(("desk", "closes"), "is not one of the `inactive` statuses", "name it under `inactive` too")
-    if isinstance(desk, RequestTracker) and desk.approves == desk.declines:
-        yield written.problem(("desk", "declines"), "is the status that approves too", "give approving and declining a status each")
-    if isinstance(desk, Jira) and (desk.deployment == "cloud") == (desk.user is None):
-        fix = "write the address of the token's account" if desk.user is None else "leave it out: the token names its account"
-        yield written.problem(("desk", "user"), "is missing" if desk.user is None else "is for Jira Cloud", fix)
-    parts = urlsplit(desk.url)
-    if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
-        yield written.problem(("desk", "url"), "would send the token in the clear", "write https://")
 
 
 def _drill_problems(written: Document, drill: Iterable[DrillScope], sources: Iterable[Source]) -> Iterator[Problem]:
@@ -593,6 +410,31 @@ def _drill_problems(written: Document, drill: Iterable[DrillScope], sources: Ite
         if place.source not in live:
             fix = f"name one of: {', '.join(live)}" if live else "add a source of a cloud or of Vault"
             yield written.problem(("drill", index, "source"), "is no source in which a drill could be", fix)
+
+
+def _escalation(given: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """Make the files that hold the channels' addresses absolute."""
+    channels = given.get("channels")
+    if not isinstance(channels, tuple):
+        return dict(given)
+    return {**given, "channels": tuple(_channel(channel, folder) if isinstance(channel, Mapping) else channel for channel in channels)}
+
+
+def _channel(given: Mapping[str, object], folder: Path) -> dict[str, object]:
+    place = given.get("url_from")
+    if isinstance(place, str) and place.startswith("file:") and len(place) > len("file:"):
+        return {**given, "url_from": f"file:{folder / place.removeprefix('file:')}"}
+    return dict(given)
+
+
+def _escalation_problems(written: Document, escalation: Escalation) -> Iterator[Problem]:
+    """Find channels of one name, and names that mean something else."""
+    names: dict[str, int] = {"ticket": -1}
+    for index, channel in enumerate(escalation.channels):
+        if channel.name in names:
+            what = "is the name of another channel too" if names[channel.name] >= 0 else "means the comments on tickets"
+            yield written.problem(("escalation", "channels", index, "name"), what, "give each channel its own name")
+        names.setdefault(channel.name, index)
 
 
 def _vendors(written: Document, folder: Path, problems: list[Problem]) -> Vendors | None:

@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from countersign import findings_file, own_scopes, results, run_evidence, run_files, unfinished, verdicts
 from countersign.clock import instant, stamp
+from countersign.clocks.tonight import OnFile, clocks_tonight
 from countersign.desk import DeskError, outbox
 from countersign.desk.choice import desk_of
 from countersign.entry import open_store, retain_until
@@ -41,6 +42,7 @@ from countersign.remediation import Night, plan, scan_looks_wrong
 from countersign.results import RunResult, Tell, silent, state_of
 from countersign.run_files import Planned
 from countersign.state import State
+from countersign.ticket_words import Sources, shown, worded
 from countersign.undertaken import undertaken
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from countersign.evidence.store import Log, Staging
     from countersign.finding import Known
     from countersign.programme import Programme
+    from countersign.remediation import Action
     from countersign.state import Run
 
 KIND = "reconcile"
@@ -238,14 +241,16 @@ class Reconciliation:
         settled = collect(readings, self.work, inventory, live=live)
         self.tell("working out the facts", READING)
         last = None if self._last_findings is None else self._last_findings.parent
+        past = OnFile(state=self.plans, customer=self.programme.customer, store=self.past.folder, last=last)
         tables = (
             *register_tables(self.programme, self.as_of, self._found | self._closed | self._unlisted),
             *governance_tables(
                 self.programme,
                 self.as_of,
                 runs=self.state.runs(),
-                tickets=(row.key for row in self.state.tickets(self.desk.target) if row.ticket is not None),
+                tickets=(row.key for row in self.state.tickets(self.desk.target) if row.ticket is not None and row.state != "closed"),
                 undertaken=undertaken(self.plans),
+                clocks=clocks_tonight(past, self.as_of, _seen(settled, self.programme.customer)),
                 readings=settled,
                 last=last,
             ),
@@ -277,8 +282,9 @@ class Reconciliation:
         seen = _seen(judged.readings, self.programme.customer)
         controls = frozenset(result.id for result in judged.judgement.results)
         found = tuple(life(known, failing, unknown=unknown, seen=seen, judged=controls, as_of=self.as_of))
+        declined: frozenset[str] = frozenset()
         try:
-            outbox.reread(self.desk, self.state)
+            declined = outbox.reread(self.desk, self.state)
         except DeskError as error:
             # What people closed since is not known then; that the desk is away stops no finding from being put on file.
             self.tell(f"could not ask the desk what people closed: {error.message}")
@@ -287,7 +293,8 @@ class Reconciliation:
             customer=self.programme.customer,
             as_of=self.as_of,
             budget=self.programme.limits.tickets_per_run,
-            advice={record.id: record.remedy for record in expectations()},
+            titles={record.id: record.title for record in expectations()},
+            declined=declined,
         )
         stopped = self._guard(known, found)
         if stopped is None:
@@ -297,6 +304,7 @@ class Reconciliation:
         # What was found is on file also when nothing comes of it: somebody has to look into it.
         joins = {fingerprint: action.key for action in planned.actions for fingerprint in action.joins}
         findings_file.write(self.folder / findings_file.NAME, judged.database, found, self._last_findings, joins)
+        planned = replace(planned, actions=self._worded(planned.actions))
         run_files.write(
             self.folder,
             self.programme,
@@ -308,6 +316,15 @@ class Reconciliation:
             planned=planned,
         )
         return planned
+
+    def _worded(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """Put the tickets into words, with the facts of the findings that they write out."""
+        sources = Sources(
+            records={record.id: record for record in expectations()},
+            people={person.id: person.name for person in self.programme.register.people.values()},
+            facts=findings_file.said_of(self.folder / findings_file.NAME, shown(actions)),
+        )
+        return tuple(action if action.draft is None else replace(action, draft=worded(action.draft, sources)) for action in actions)
 
     def act(self, planned: Planned) -> tuple[Receipt, ...]:
         """Seal the intent, write the ledger and claim the tickets in one transaction, then write to the desk."""

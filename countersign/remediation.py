@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 from countersign.clock import stamp
 from countersign.finding import inert, was_seen
+from countersign.ticket_body import Quoted, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from countersign.finding import Known, Seen
+    from countersign.ticket_body import Body
 
 ActionKind = Literal["create", "update", "reopen", "close", "unchanged", "rolled-up"]
 TicketState = Literal["claimed", "sent", "unknown", "open", "closed"]
@@ -44,8 +46,10 @@ class Night:
     as_of: datetime
     budget: int
     """Tickets that may be opened or reopened in this run; beyond it one roll-up per partner."""
-    advice: Mapping[str, str] = field(default_factory=dict)
-    """Control id to what to do about it."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Control id to what is wrong when it fails."""
+    declined: frozenset[str] = frozenset()
+    """Tickets (by the desk's ids) that people closed as not to be fixed: a wish for an exception, which is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +74,32 @@ class TicketRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """The findings that a ticket stands for."""
+
+    shown: tuple[Known, ...]
+    """The worst of them, worst first: those that the ticket writes out."""
+    open: int
+    excepted: int
+    unread: int
+    """Of both: those that could not be checked this time."""
+
+    @property
+    def total(self) -> int:
+        """Return how many there are."""
+        return self.open + self.excepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A ticket in plain text. Names in it come from outside: an adapter escapes them for its own markup."""
+    """A ticket. Names in it come from outside: an adapter writes them so that they do nothing in its own markup."""
 
     title: str
-    body: str
+    body: Body
+    """Of a draft that stands for findings what comes before their words, which `countersign.ticket_words` adds.
+
+    Empty in an update: the description stays as it is.
+    """
     control: str
     partner: str | None
     accountable: str | None
@@ -84,6 +109,8 @@ class Draft:
     escalated: bool = False
     replaces: str | None = None
     """An older closed ticket for the same key."""
+    carried: Carried | None = None
+    """None: it stands for no findings, and `body` says it all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +127,8 @@ class Action:
     joins: tuple[str, ...] = ()
     """Fingerprints that this ticket carries from now on and did not before."""
     comment: str | None = None
+    told: bool = False
+    """Of one that is reopened: whether its description tells of these very findings and facts already."""
     under: str | None = None
     """Key of the roll-up ticket that stands for this one tonight."""
 
@@ -172,8 +201,11 @@ def scan_looks_wrong(reason: str, tickets: Iterable[TicketRow], night: Night) ->
     row = next((row for row in tickets if row.key == name), None)
     draft = Draft(
         title="The scan looks wrong; nothing was changed",
-        body=f"{reason}.\n\nNo finding and no other ticket was changed. Check the sources with `countersign doctor`;"
-        " if the change is real, raise the limit in countersign.yaml for one run.",
+        body=(
+            line(f"{reason}."),
+            line("No finding and no other ticket was changed."),
+            line("Check the sources with `countersign doctor`; if the change is real, raise the limit in countersign.yaml for one run."),
+        ),
         control=RUN_GUARD,
         partner=None,
         accountable=None,
@@ -251,18 +283,24 @@ def _settle(action: Action, row: TicketRow, night: Night, *, still: bool) -> Act
     closed_at = row.closed_at if row.state == "closed" else row.said_closed_at
     if closed_at is not None and still:
         if night.as_of - closed_at > REOPEN_WINDOW:
-            older = replace(draft, replaces=row.ticket, body=f"Follows {row.ticket}, which was closed {stamp(closed_at)}.\n\n{draft.body}")
-            return replace(action, draft=older)
+            follows = line("Follows ", Quoted(row.ticket), f", which was closed {stamp(closed_at)}.")
+            return replace(action, draft=replace(draft, replaces=row.ticket, body=(follows, *draft.body)))
         third = row.reopened >= THIRD
-        return replace(
-            action,
-            kind="reopen",
-            ticket=row.ticket,
-            draft=_escalated(draft) if third else draft,
-            comment="Closed, but still observed: reopened"
-            f"{f' for the {row.reopened + 1}. time and escalated' if third else ''}. Closing a ticket accepts no risk;"
-            " ask the accountable owner for an exception with `countersign exception request`.",
-        )
+        again = f" for the {row.reopened + 1}. time and escalated" if third else ""
+        if row.ticket in night.declined:
+            said = (
+                f"Closed as not to be fixed, and still observed: reopened{again}. This asks {draft.accountable or UNASSIGNED}, who is"
+                " accountable, to decide: have it put right, or accept it for a time with `countersign exception request`."
+            )
+        elif row.state == "closed":
+            said = f"It was gone, and is observed again: reopened{again}."
+        else:
+            said = (
+                f"Closed, but still observed: reopened{again}. Closing a ticket accepts no risk;"
+                " ask the accountable owner for an exception with `countersign exception request`."
+            )
+        told = row.digest == action.digest
+        return replace(action, kind="reopen", ticket=row.ticket, draft=_escalated(draft) if third else draft, comment=said, told=told)
     if row.digest == action.digest:
         return _unchanged(row)
     told_today = row.commented_at is not None and row.commented_at.date() >= night.as_of.date()
@@ -291,36 +329,22 @@ def _unchanged(row: TicketRow) -> Action:
 def _draft(group: _Group, night: Night) -> Draft:
     findings = sorted(group.findings, key=lambda f: (_RANK[f.severity], f.state, f.since, f.fingerprint))
     opened = [f for f in findings if f.state == "open"]
-    unread = sum(_unread(f) for f in findings)
     # A ticket whose findings are all accepted is parked until the first exception ends.
     ends = [f.due for f in opened] if opened else [f.excepted_until for f in findings]
-    count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
-    about = inert(findings[0].subject) if len(findings) == 1 else count
-    advice = "Too many tickets for one run: worst first, these follow on later nights." if group.control == ROLL_UP else ""
-    lines = [
-        f"Control: {group.control}",
-        f"Partner: {group.partner or NO_PARTNER}",
-        f"Accountable: {group.accountable or UNASSIGNED}",
-        f"Findings: {len(opened)} open, {len(findings) - len(opened)} excepted; {unread} of them could not be checked this time",
-        f"What to do: {advice or night.advice.get(group.control) or 'see the control in the register'}",
-        "",
-        *(_line(number, f) for number, f in enumerate(findings[:SHOWN], 1)),
-    ]
-    if len(findings) > SHOWN:
-        lines.append(f"... and {len(findings) - SHOWN} more; the evidence lists them all.")
+    about = inert(findings[0].identity_name or findings[0].subject) if len(findings) == 1 else f"{len(findings)} findings"
+    title = night.titles.get(group.control, "Too many tickets for one run" if group.control == ROLL_UP else "")
     return Draft(
-        title=f"[{findings[0].severity}] {group.control}: {about}, {group.partner or NO_PARTNER}",
-        body="\n".join(lines),
+        title=f"[{findings[0].severity}] {group.control}: {title}{': ' * bool(title)}{about}, {group.partner or NO_PARTNER}",
+        body=(),
         control=group.control,
         partner=group.partner,
         accountable=group.accountable,
         severity=findings[0].severity,
         due=min((end for end in ends if end is not None), default=None),
+        carried=Carried(
+            shown=tuple(findings[:SHOWN]),
+            open=len(opened),
+            excepted=len(findings) - len(opened),
+            unread=sum(_unread(f) for f in findings),
+        ),
     )
-
-
-def _line(number: int, f: Known) -> str:
-    name = "" if f.identity_name is None else f" ({inert(f.identity_name)})"
-    accepted = "" if f.excepted_until is None else f"; accepted until {stamp(f.excepted_until)} by {f.excepted}"
-    due = "" if f.due is None else f"; due {stamp(f.due)}"
-    return f"{number}. {inert(f.subject)}{name}: {inert(f.reason)}{due}{accepted}"

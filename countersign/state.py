@@ -6,6 +6,8 @@ import fcntl
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -21,7 +23,7 @@ from countersign.schema import Utc, finding_events, findings, holder, open_engin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from sqlalchemy.engine import Connection
 
@@ -31,15 +33,31 @@ if TYPE_CHECKING:
 RunState = Literal["running", "complete", "partial", "failed"]
 
 BATCH = 5_000
-LOCKS = {"run": 0x5C5_0002, "offboarding": 0x5C5_0003}
+LOCKS = {"run": 0x5C5_0002, "offboarding": 0x5C5_0003, "telling": 0x5C5_0004, "digest": 0x5C5_0005}
 """PostgreSQL advisory locks that one process at a time holds; the database's own, so one database serves one programme."""
+Locked = Literal["run", "offboarding", "telling", "digest"]
 _SHARED = tuple(
     Known._fields.index(name)
     for name in ("control", "subject_kind", "provider", "scope", "partner", "accountable", "severity", "state", "last_seen_run")
 )
 _TIMES = tuple(index for index, name in enumerate(Known._fields) if isinstance(findings.c[name].type, Utc))
-_ENDED: tuple[TicketState, ...] = ("closed",)
 Taken = Literal["ours", "theirs", "hidden"]
+# What is done for each ticket is built once: building a statement takes SQLAlchemy longer than running it takes the database.
+_OF_KEY = (tickets.c.target == sa.bindparam("_target")) & (tickets.c.key == sa.bindparam("_key"))
+# A literal: with a parameter no database can tell that its index of the tickets that are not closed will do, and reads them all.
+_NOT_CLOSED = tickets.c.state != sa.literal_column("'closed'")
+_LIVE = sa.select(tickets.c.id).where(_OF_KEY, _NOT_CLOSED)
+# The live ticket of a key is its newest: there is no second one, and the next is made only when it is closed.
+_NEWEST = sa.func.coalesce(_LIVE.scalar_subquery(), sa.select(sa.func.max(tickets.c.id)).where(_OF_KEY).scalar_subquery())
+_ASKED_FOR = (tickets.c.state == "claimed") | ((tickets.c.state == "unknown") & (tickets.c.claimed_at <= sa.bindparam("_shown")))
+_TAKE = sa.update(tickets).where(_OF_KEY, _NOT_CLOSED, _ASKED_FOR).values(state="sent", claimed_at=sa.bindparam("_now"))
+_EVER = datetime.max.replace(tzinfo=UTC)
+_LOST = _LIVE.where(tickets.c.state == "unknown")
+_MAKE_WAY = (
+    sa.update(tickets)
+    .where(_OF_KEY, _NOT_CLOSED, tickets.c.ticket == sa.bindparam("_ticket"))
+    .values(state="closed", closed_at=tickets.c.said_closed_at)
+)
 
 
 class StateBusyError(CountersignError):
@@ -100,8 +118,8 @@ class State:
         self.engine.dispose()
 
     @contextmanager
-    def lock(self, owner: str, now: datetime, what: Literal["run", "offboarding"] = "run") -> Iterator[None]:
-        """Hold the programme for one run, or for one change of the clouds beside it; a process that dies lets go by dying.
+    def lock(self, owner: str, now: datetime, what: Locked = "run") -> Iterator[None]:
+        """Hold the programme for one run, or beside it for one change of the clouds or for telling; who dies lets go by dying.
 
         Raises StateBusyError, naming who holds it and since when, when another process does.
         """
@@ -263,9 +281,7 @@ class State:
             if joins:
                 moved = sa.update(findings).where(findings.c.fingerprint == sa.bindparam("_print")).values(ticket_key=sa.bindparam("_key"))
                 connection.execute(moved, [{"_print": fingerprint, "_key": key} for fingerprint, key in joins.items()])
-            for action in actions:
-                if action.kind == "create":
-                    self._claim(connection, run, action, target, at)
+            self._claim(connection, run, [action for action in actions if action.kind == "create"], target, at)
 
     def _write_findings(
         self, connection: Connection, run: str, transitions: Iterable[Transition], joins: dict[str, str], at: datetime
@@ -313,15 +329,20 @@ class State:
         values: Any = rows if names is None else list(map(itemgetter(*names), rows))
         connection.exec_driver_sql(str(compiled), values)
 
-    def _claim(self, connection: Connection, run: str, action: Action, target: str, at: datetime) -> None:
-        mine = (tickets.c.target == target) & (tickets.c.key == action.key)
-        if action.draft is not None and action.draft.replaces is not None:
-            # People closed it too long ago to be reopened: its row makes way for the next ticket's.
-            old = mine & (tickets.c.ticket == action.draft.replaces) & tickets.c.state.not_in(_ENDED)
-            connection.execute(sa.update(tickets).where(old).values(state="closed", closed_at=tickets.c.said_closed_at))
-        row = {"target": target, "key": action.key, "state": "claimed", "control": action.control, "partner": action.partner}
-        claim = self._insert(tickets).values(**row, claimed_at=at, claimed_by=run, reopened=0)
-        connection.execute(claim.on_conflict_do_nothing(index_elements=["target", "key"], index_where=tickets.c.state != "closed"))
+    def _claim(self, connection: Connection, run: str, wanted: Iterable[Action], target: str, at: datetime) -> None:
+        """Put the tickets to be made on file; whatever is on file for their keys and not closed stays as it is."""
+        claims: list[dict[str, Any]] = []
+        replaced: list[dict[str, str]] = []
+        for action in wanted:
+            if action.draft is not None and action.draft.replaces is not None:
+                # People closed it too long ago to be reopened: its row makes way for the next ticket's.
+                replaced.append({"_target": target, "_key": action.key, "_ticket": action.draft.replaces})
+            row = {"target": target, "key": action.key, "state": "claimed", "control": action.control, "partner": action.partner}
+            claims.append({**row, "claimed_at": at, "claimed_by": run, "reopened": 0})
+        if replaced:
+            connection.execute(_MAKE_WAY, replaced)
+        claim = self._insert(tickets).on_conflict_do_nothing(index_elements=["target", "key"], index_where=_NOT_CLOSED)
+        self._many(connection, claim, claims)
 
     def tickets(self, target: str) -> tuple[TicketRow, ...]:
         """Return the newest row of each ticket key at one desk, with the number of unresolved findings it carries."""
@@ -347,15 +368,13 @@ class State:
 
         `hidden`: it was asked for less than `search_lag` ago, nobody knows what came of that, and a search may not show it yet.
         """
-        live = self._live(target, key)
-        shown = tickets.c.state == "unknown"
-        if search_lag:
-            shown &= tickets.c.claimed_at <= now - search_lag
+        ticket = {"_target": target, "_key": key}
+        # Where no search lags, a clock that was set back hides nothing either.
+        shown = now - search_lag if search_lag else _EVER
         with self._write.begin() as connection:
-            waiting = live & ((tickets.c.state == "claimed") | shown)
-            if connection.execute(sa.update(tickets).where(waiting).values(state="sent", claimed_at=now)).rowcount == 1:
+            if connection.execute(_TAKE, {**ticket, "_now": now, "_shown": shown}).rowcount == 1:
                 return "ours"
-            return "hidden" if connection.scalar(sa.select(tickets.c.id).where(live, tickets.c.state == "unknown")) else "theirs"
+            return "theirs" if connection.scalar(_LOST, ticket) is None else "hidden"
 
     def recover(self, target: str) -> None:
         """Under the programme lock, mark tickets that a dead process was sending as unknown: perhaps created, perhaps not."""
@@ -366,14 +385,16 @@ class State:
 
     def settle(self, target: str, key: str, state: TicketState, **values: Any) -> None:  # noqa: ANN401  (columns of `tickets`)
         """Record what became of the newest ticket of a key: its state, and any other columns by name."""
-        newest = sa.select(sa.func.max(tickets.c.id)).where(tickets.c.target == target, tickets.c.key == key).scalar_subquery()
+        values["state"] = state
         with self._write.begin() as connection:
-            connection.execute(sa.update(tickets).where(tickets.c.id == newest).values(state=state, **values))
+            connection.execute(_settling(*sorted(values)), {**values, "_target": target, "_key": key})
 
     def reopened(self, target: str, key: str, *, digest: str | None, at: datetime) -> None:
         """Record that a closed ticket was opened again, and once more at that."""
-        values = {"closed_at": None, "said_closed_at": None, "digest": digest, "commented_at": at}
-        self.settle(target, key, "open", reopened=tickets.c.reopened + 1, **values)
+        values = {"closed_at": None, "said_closed_at": None, "digest": digest, "commented_at": at, "state": "open"}
+        again = _settling(*sorted(values)).values(reopened=tickets.c.reopened + 1)
+        with self._write.begin() as connection:
+            connection.execute(again, {**values, "_target": target, "_key": key})
 
     def said_closed(self, target: str, closed: dict[str, datetime]) -> None:
         """Record which live tickets (desk id to time) people closed at the desk; all others there count as open."""
@@ -385,9 +406,6 @@ class State:
                     sa.update(tickets).where(live, tickets.c.ticket == sa.bindparam("_ticket")).values(said_closed_at=sa.bindparam("_at"))
                 )
                 connection.execute(query, [{"_ticket": ticket, "_at": at} for ticket, at in closed.items()])
-
-    def _live(self, target: str, key: str) -> sa.ColumnElement[bool]:
-        return (tickets.c.target == target) & (tickets.c.key == key) & tickets.c.state.not_in(_ENDED)
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[Known]:
         # Few distinct words fill most columns: shared, the ledger of a large estate takes half the memory.
@@ -402,6 +420,12 @@ class State:
                 for at in _TIMES:
                     fields[at] = read(fields[at])
                 yield Known._make(fields)
+
+
+@cache
+def _settling(*names: str) -> sa.Update:
+    """Return the update of a key's newest ticket that sets these columns to parameters of their names."""
+    return sa.update(tickets).where(tickets.c.id == _NEWEST).values({name: sa.bindparam(name) for name in names})
 
 
 def _sqlite_insert(table: sa.Table) -> postgresql.Insert:

@@ -21,6 +21,10 @@ class DeskError(CountersignError):
     """The desk did not do one thing, and certainly did not do it by half (a 409 or 429, a ticket that is gone)."""
 
 
+class TicketGoneError(DeskError):
+    """The desk has no such ticket any more, or hides it from us, which no desk tells apart."""
+
+
 class DeskRefusedError(DeskError):
     """The desk refuses us as we are configured (400, 401, 403, 404): going on would only repeat it."""
 
@@ -78,12 +82,24 @@ class Desk(Protocol):
         """How long after it was made a ticket may be hidden from `find`."""
         ...
 
+    @property
+    def redescribes_in_comments(self) -> bool:
+        """Whether a new description is a comment, that people are told of; elsewhere it takes the old one's place silently."""
+        ...
+
     def find(self, key: str) -> Ticket | None:
         """Return the ticket of a key: the open one, else the newest closed one, else None."""
         ...
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Return which of these tickets are closed, and since when, in few calls for many tickets."""
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
+        """Return which of these tickets are closed, and since when, in few calls for many tickets; None: it is gone.
+
+        Nothing is said of one that could not be asked about.
+        """
+        ...
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (a ticket's id is called id)
+        """Say whether people closed it as not to be fixed, by the tracker's word for that: they wish for an exception, which is none."""
         ...
 
     def create(self, key: str, draft: Draft) -> Ticket:
@@ -91,7 +107,7 @@ class Desk(Protocol):
         ...
 
     def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (a ticket's id is called id)
-        """Replace title, body, assignee, severity and due date; does so silently where the desk can."""
+        """Replace title, body (unless the draft's is empty), assignee, severity and due date; does so silently where the desk can."""
         ...
 
     def comment(self, id: str, text: str) -> None:  # noqa: A002  (as above)

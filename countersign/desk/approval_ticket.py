@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from countersign.approval.proofs import TicketProof
 from countersign.finding import inert
 from countersign.remediation import Draft
+from countersign.ticket_body import Points, Quoted, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from countersign.approval.proofs import Choice
     from countersign.desk import Tracker
-    from countersign.programme import RequestTracker
+    from countersign.desk_settings import RequestTracker
+    from countersign.ticket_body import Body
 
 CONTROL = "offboarding"
 _DIGEST = re.compile(r"Plan digest: (?:sha256:)?([0-9a-f]{64})")
@@ -43,27 +45,24 @@ def approval_draft(  # noqa: PLR0913 - what a ticket about a plan says
     if not _HEX.fullmatch(digest):
         raise ValueError("a plan's digest is 64 hexadecimal digits")
     if approves is None or declines is None:
-        how = ["Sign a statement to approve or to decline it. What is done to this ticket decides nothing."]
+        how = [line("Sign a statement to approve or to decline it. What is done to this ticket decides nothing.")]
     else:
         how = [
-            f"To approve, set the status of this ticket to `{approves}`; to decline, to `{declines}`.",
-            (
+            line("To approve, set the status of this ticket to ", Quoted(approves), "; to decline, to ", Quoted(declines), "."),
+            line(
                 "What counts is who did it, by this ticket's history: the account of an accountable person of the customer's who did not"
                 " ask for the plan. Read the plan first, and compare its digest with the one below."
             ),
         ]
-    body = [
-        f"Somebody accountable has to decide about {inert(subject)}.",
-        "",
+    body: Body = (
+        line("Somebody accountable has to decide about ", Quoted(subject), "."),
         *how,
-        "",
-        f"Plan: {inert(subject)}",
-        f"Plan digest: sha256:{digest}",
-        "",
-        *(f"- {inert(line)}" for line in summary),
-    ]
+        line("Plan: ", Quoted(subject)),
+        line(f"Plan digest: sha256:{digest}"),
+        Points(tuple(((Quoted(text),),) for text in summary)),
+    )
     title = f"Approve {inert(subject)}" if partner is None else f"Approve {inert(subject)}, {inert(partner)}"
-    return Draft(title=title, body="\n".join(body), control=CONTROL, partner=partner, accountable=accountable, severity="critical", due=due)
+    return Draft(title=title, body=body, control=CONTROL, partner=partner, accountable=accountable, severity="critical", due=due)
 
 
 def stated_digest(text: str) -> str | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from countersign.desk.file import FileDesk
 from countersign.desk.local import LocalDesk
-from countersign.programme import Desk as Local
-from countersign.programme import GitHub, GitLab, Jira, RequestTracker, TicketFolder
+from countersign.desk_settings import Desk as Local
+from countersign.desk_settings import GitHub, GitLab, Jira, RequestTracker, TicketFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from countersign.desk import Desk, Probed
     from countersign.desk.request_tracker import RequestTrackerDesk
-    from countersign.programme import Programme, ServiceNow
+    from countersign.desk_settings import ServiceNow
+    from countersign.programme import Programme
 
 
 def desk_of(programme: Programme, engine: Engine, now: Callable[[], datetime]) -> Desk:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from countersign.clock import instant, stamp
-from countersign.desk import DeskError, DeskRefusedError, Entry, Standing, Ticket
-from countersign.desk.ticket_text import checked, foremost, plain
+from countersign.desk import DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk.ticket_text import checked, foremost, is_refusal, plain
 from countersign.reading import Probe
+from countersign.ticket_body import in_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ class FileDesk:
     """Tickets in a folder that is there; `now` stamps what is written. A file is always whole: it is replaced, never written in place."""
 
     search_lag = timedelta(0)
+    redescribes_in_comments = False
 
     def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
         self._folder = folder
@@ -45,16 +47,25 @@ class FileDesk:
         names = [name for name in self._names(checked(key)) if (self._folder / f"{name}.json").exists()]
         return foremost(self._ticket(name, key) for name in reversed(names))
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Return which of these tickets are closed, and since when; nothing is known of one whose file is gone or broken."""
-        found: dict[str, datetime] = {}
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
+        """Return which of these tickets are closed, and since when; None: its file is gone. Of one that is broken nothing is known."""
+        found: dict[str, datetime | None] = {}
         for id in ids:  # noqa: A001  (a ticket's id is called id)
-            with suppress(DeskError):
+            try:
                 name = _stem(id)
                 at = self._closed_at(name, self._read(name))
+            except TicketGoneError:
+                found[id] = None
+            except DeskError:
+                continue
+            else:
                 if at is not None:
                     found[id] = at
         return found
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Say whether people closed it as not to be fixed: with a `resolution` that says so."""
+        return is_refusal(str(self._read(_stem(id)).get("resolution")))
 
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make a ticket."""
@@ -69,6 +80,8 @@ class FileDesk:
         name = _stem(id)
         fields = self._read(name)
         values = _values(draft)
+        if not draft.body:
+            del values["body"]
         if any(fields.get(each) != value for each, value in values.items()):
             self._change(name, fields, values, "updated", draft.title)
 
@@ -120,6 +133,11 @@ class FileDesk:
     def _read(self, name: str) -> dict[str, Any]:
         try:
             fields = json.loads((self._folder / f"{name}.json").read_bytes())
+        except FileNotFoundError as error:
+            # Also where the whole folder is away: then the desk refuses, since nothing can be said of any.
+            if self._folder.is_dir():
+                raise TicketGoneError(f"{PREFIX}{name} is not there any more") from error
+            raise DeskRefusedError(f"the folder {self._folder} is not there", fix="bring it back, or name another under `desk`") from error
         except OSError as error:
             raise DeskError(f"{PREFIX}{name} cannot be read: {error.strerror or error}") from error
         except ValueError as error:
@@ -164,7 +182,7 @@ class FileDesk:
 def _values(draft: Draft) -> dict[str, object]:
     return {
         "title": plain(draft.title.replace("\n", " ")),
-        "body": plain(draft.body),
+        "body": plain(in_plain(draft.body)),
         "control": draft.control,
         "partner": draft.partner,
         "assignee": draft.accountable,

@@ -13,8 +13,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
-from countersign.desk.ticket_text import KEY, MARK, checked, described, fenced, foremost, plain, stated_key, title, unfenced
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk.ticket_text import (
+    KEY,
+    MARK,
+    as_written,
+    checked,
+    described_in_markdown,
+    fenced,
+    foremost,
+    plain,
+    stated_key,
+    title,
+    unfenced,
+)
 from countersign.desk.wire import Wire, time_of
 from countersign.finding import inert
 from countersign.pace import budget
@@ -24,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from countersign.programme import GitHub
+    from countersign.desk_settings import GitHub
     from countersign.remediation import Draft
 
 PREFIX = "github:"
@@ -45,6 +57,7 @@ class GitHubDesk:
     """Issues of one repository. `owners` says who is who on GitHub: a person's id in the register, and their login."""
 
     search_lag = timedelta(0)
+    redescribes_in_comments = False
 
     def __init__(self, settings: GitHub, owners: Mapping[str, str]) -> None:
         self._settings = settings
@@ -62,15 +75,15 @@ class GitHubDesk:
         ours = [item for item in found if _ours(item, self._ourselves) and key in _labels(item)]
         return foremost(_ticket(item, key) for item in sorted(ours, key=_number_of, reverse=True))
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
         """Return which of these issues are closed and since when: by a listing of the open ones, and of the closed as far as needed.
 
-        What is in neither is asked for alone. One that is gone, or moved elsewhere, is left out: nothing is known of it.
+        What is in neither is asked for alone. None: it is gone, or hidden from us; of one that moved elsewhere nothing is known.
         """
         left = {_number(id) for id in ids}  # noqa: A001  (a ticket's id is called id)
         if left:
             left -= {_number_of(item) for item in self._issues(labels=MARK, state="open", sort="created", direction="asc")}
-        found: dict[str, datetime] = {}
+        found: dict[str, datetime | None] = {}
         listing = iter(self._issues(labels=MARK, state="closed", sort="updated", direction="desc") if left else ())
         while left and (item := next(listing, None)) is not None:
             if _number_of(item) in left:
@@ -79,6 +92,9 @@ class GitHubDesk:
         for number in sorted(left):
             try:
                 item = self._read(number)
+            except TicketGoneError:
+                found[f"{PREFIX}{number}"] = None
+                continue
             except DeskRefusedError:
                 raise
             except DeskError:
@@ -86,6 +102,10 @@ class GitHubDesk:
             if item.get("state") == "closed":
                 found[_id(item)] = _ended(item)
         return found
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Say whether people closed it as not to be fixed: *not planned*."""
+        return self._read(_number(id)).get("state_reason") == "not_planned"
 
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make an issue; never repeats a create whose answer was lost."""
@@ -111,7 +131,7 @@ class GitHubDesk:
         changes: dict[str, object] = {}
         if issue.get("title") != title(draft.title, TITLE):
             changes["title"] = title(draft.title, TITLE)
-        if unfenced(str(issue.get("body") or "")) != unfenced(_body(draft, key)):
+        if draft.body and as_written(issue.get("body")) != _body(draft, key):
             changes["body"] = _body(draft, key)
         owner = None if issue.get("assignees") else self._owner(draft)
         if owner is not None:
@@ -141,7 +161,7 @@ class GitHubDesk:
         """Return what happened to it, oldest first. GitHub does not tell what a description was before."""
         number = _number(id)
         issue = self._read(number)
-        made = Entry(_instant(issue.get("created_at")), _login(issue.get("user")), "created", unfenced(str(issue.get("body") or "")))
+        made = Entry(_instant(issue.get("created_at")), _login(issue.get("user")), "created", as_written(issue.get("body")))
         events = self._wire.pages(f"{self._repository}/issues/{number}/timeline", {}, per_page=PAGE, of_ticket=True)
         return (made, *(_entry(event) for event in events if event.get("created_at")))
 
@@ -214,7 +234,7 @@ def _signed(token: str) -> dict[str, str]:
 
 
 def _body(draft: Draft, key: str) -> str:
-    return fenced(described(draft, key, BODY))
+    return described_in_markdown(draft, key, BODY)
 
 
 def _ticket(issue: Mapping[str, Any], key: str) -> Ticket:
@@ -225,7 +245,7 @@ def _ticket(issue: Mapping[str, Any], key: str) -> Ticket:
 def _key(issue: Mapping[str, Any]) -> str:
     """Read whose key's issue it is; people may have taken the label off, or edited the text."""
     keys = [name for name in _labels(issue) if KEY.fullmatch(name)]
-    key = keys[0] if len(keys) == 1 else stated_key(unfenced(str(issue.get("body") or "")))
+    key = keys[0] if len(keys) == 1 else stated_key(as_written(issue.get("body")))
     if key is None:
         raise DeskError(f"{_id(issue)} bears no key of ours")
     return key

@@ -12,8 +12,21 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.desk import AnswerLostError, DeskError, Entry, Standing, Ticket
-from countersign.desk.ticket_text import KEY, MARK, checked, described, fenced, foremost, plain, stated_key, title, unfenced
+from countersign.desk import AnswerLostError, DeskError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk.ticket_text import (
+    KEY,
+    MARK,
+    as_written,
+    checked,
+    described_in_markdown,
+    fenced,
+    foremost,
+    is_refusal,
+    plain,
+    stated_key,
+    title,
+    unfenced,
+)
 from countersign.desk.wire import Wire, json_of, time_of
 from countersign.pace import budget
 from countersign.reading import Probe
@@ -22,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from countersign.programme import GitLab
+    from countersign.desk_settings import GitLab
     from countersign.remediation import Draft
 
 PREFIX = "gitlab:"
@@ -41,6 +54,7 @@ class GitLabDesk:
     """Issues of one project. `owners` says who is who on GitLab: a person's id in the register, and their username."""
 
     search_lag = timedelta(0)
+    redescribes_in_comments = False
 
     def __init__(self, settings: GitLab, owners: Mapping[str, str]) -> None:
         self._settings = settings
@@ -58,17 +72,32 @@ class GitLabDesk:
         ours = [item for item in found if _user(item.get("author")) == self._me["username"] and key in _labels(item)]
         return foremost(_ticket(item, key) for item in sorted(ours, key=_number_of, reverse=True))
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
         """Return which of these issues are closed and since when, in a call for each hundred of them.
 
-        One that is gone is left out: nothing is known of it.
+        What is not listed is asked for alone. None: it is gone, or hidden from us.
         """
         numbers = [_number(id) for id in ids]  # noqa: A001  (a ticket's id is called id)
-        found: dict[str, datetime] = {}
+        found: dict[str, datetime | None] = {}
+        left = set(numbers)
         for start in range(0, len(numbers), PAGE):
-            listing = self._issues(**{"iids[]": numbers[start : start + PAGE], "state": "closed"})
-            found |= {_id(item): _ended(item) for item in listing if item.get("state") == "closed"}
+            for item in self._issues(**{"iids[]": numbers[start : start + PAGE], "state": "all"}):
+                left.discard(_number_of(item))
+                if item.get("state") == "closed":
+                    found[_id(item)] = _ended(item)
+        for number in sorted(left):
+            try:
+                item = self._read(number)
+            except TicketGoneError:
+                found[f"{PREFIX}{number}"] = None
+            else:
+                if item.get("state") == "closed":
+                    found[_id(item)] = _ended(item)
         return {id: found[id] for id in ids if id in found}  # noqa: A001  (as above)
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Say whether people closed it as not to be fixed: GitLab has no word for that, so by a label."""
+        return any(is_refusal(name) for name in _labels(self._read(_number(id))))
 
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make an issue; never repeats a create whose answer was lost."""
@@ -93,7 +122,7 @@ class GitLabDesk:
         changes: dict[str, object] = {}
         if issue.get("title") != title(draft.title, TITLE):
             changes["title"] = title(draft.title, TITLE)
-        if unfenced(str(issue.get("description") or "")) != unfenced(_body(draft, key)):
+        if draft.body and as_written(issue.get("description")) != _body(draft, key):
             changes["description"] = _body(draft, key)
         if issue.get("due_date") != _due(draft):
             changes["due_date"] = _due(draft) or ""
@@ -126,7 +155,7 @@ class GitLabDesk:
         number = _number(id)
         issue = self._read(number)
         path = f"{self._project}/issues/{number}"
-        text = unfenced(str(issue.get("description") or ""))
+        text = as_written(issue.get("description"))
         entries = [Entry(_instant(issue.get("created_at")), _user(issue.get("author")), "created", text)]
         for note in self._wire.pages(f"{path}/notes", {"sort": "asc", "order_by": "created_at"}, per_page=PAGE, of_ticket=True):
             text = unfenced(str(note.get("body") or ""))
@@ -201,7 +230,7 @@ def _signed(token: str) -> dict[str, str]:
 
 
 def _body(draft: Draft, key: str) -> str:
-    return fenced(described(draft, key, BODY))
+    return described_in_markdown(draft, key, BODY)
 
 
 def _due(draft: Draft) -> str | None:
@@ -221,7 +250,7 @@ def _ticket(issue: Mapping[str, Any], key: str) -> Ticket:
 def _key(issue: Mapping[str, Any]) -> str:
     """Read whose key's issue it is; people may have taken the label off, or edited the text."""
     keys = [name for name in _labels(issue) if KEY.fullmatch(name)]
-    key = keys[0] if len(keys) == 1 else stated_key(unfenced(str(issue.get("description") or "")))
+    key = keys[0] if len(keys) == 1 else stated_key(as_written(issue.get("description")))
     if key is None:
         raise DeskError(f"{_id(issue)} bears no key of ours")
     return key

@@ -14,8 +14,8 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
-from countersign.desk.ticket_text import KEY, MARK, checked, described, foremost, plain, stated_key, title
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk.ticket_text import KEY, MARK, checked, described, foremost, is_refusal, plain, stated_key, title
 from countersign.desk.wire import MOST_PAGES, Wire, json_of, time_of
 from countersign.finding import inert
 from countersign.pace import budget
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from countersign.programme import Jira
+    from countersign.desk_settings import Jira
     from countersign.remediation import Draft
 
 PREFIX = "jira:"
@@ -40,7 +40,7 @@ BODY = 30_000
 """Characters, of 32,767 that Jira takes unless an administrator set another limit."""
 API = "rest/api/2"
 SEARCHED = "labels,status,creator,resolutiondate,updated"
-READ = "summary,description,duedate,assignee,labels,status,creator,created,resolutiondate,updated"
+READ = "summary,description,duedate,assignee,labels,status,creator,created,resolution,resolutiondate,updated"
 RIGHTS = ("BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES")
 _NUMBER = re.compile(r"[A-Z][A-Z0-9_]*-[0-9]+")
 _FILLED = frozenset({"project", "issuetype", "summary", "description", "labels", "duedate", "assignee", "reporter"})
@@ -48,6 +48,8 @@ _FILLED = frozenset({"project", "issuetype", "summary", "description", "labels",
 
 class JiraDesk:
     """Issues of one project. `owners` says who is who: a person's id in the register, and their account's id (Cloud) or name."""
+
+    redescribes_in_comments = False
 
     def __init__(self, settings: Jira, owners: Mapping[str, str]) -> None:
         self._settings = settings
@@ -66,13 +68,13 @@ class JiraDesk:
         ours = [item for item in self._search(query) if self._who(item, "creator") == self._ourselves and key in _labels(item)]
         return foremost(_ticket(item, key) for item in sorted(ours, key=_place, reverse=True))
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
         """Return which of these issues are closed and since when, in a call for each hundred of them.
 
-        What was moved is asked for alone. One that is gone is left out: nothing is known of it.
+        What was moved is asked for alone. None: it is gone, or hidden from us.
         """
         numbers = [_number(id) for id in ids]  # noqa: A001  (a ticket's id is called id)
-        found: dict[str, datetime] = {}
+        found: dict[str, datetime | None] = {}
         left = set(numbers)
         for start in range(0, len(numbers), PAGE):
             for item in self._many(numbers[start : start + PAGE]):
@@ -82,6 +84,9 @@ class JiraDesk:
         for number in sorted(left):
             try:
                 item = self._read(number)
+            except TicketGoneError:
+                found[f"{PREFIX}{number}"] = None
+                continue
             except DeskRefusedError:
                 raise
             except DeskError:
@@ -89,6 +94,10 @@ class JiraDesk:
             if _state(item) == "closed":
                 found[f"{PREFIX}{number}"] = _ended(item)
         return {id: found[id] for id in ids if id in found}  # noqa: A001  (as above)
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Say whether people closed it as not to be fixed: by its resolution."""
+        return is_refusal(str((self._read(_number(id))["fields"].get("resolution") or {}).get("name")))
 
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make an issue; never repeats a create whose answer was lost."""
@@ -123,7 +132,7 @@ class JiraDesk:
         changes: dict[str, object] = {}
         if fields.get("summary") != title(draft.title, TITLE):
             changes["summary"] = title(draft.title, TITLE)
-        if _unwrapped(fields.get("description")) != _unwrapped(_body(draft, key)):
+        if draft.body and _unwrapped(fields.get("description")) != _unwrapped(_body(draft, key)):
             changes["description"] = _body(draft, key)
         if "duedate" in self._takes and fields.get("duedate") != _due(draft):
             changes["duedate"] = _due(draft)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from countersign.desk import DeskError, Entry, Standing, Ticket
+from countersign.desk import Entry, Standing, Ticket, TicketGoneError
 from countersign.schema import Utc, create, writing
+from countersign.ticket_body import in_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,6 +61,7 @@ class LocalDesk:
 
     target = "local"
     search_lag = timedelta(0)
+    redescribes_in_comments = False
 
     def __init__(self, engine: Engine, now: Callable[[], datetime], *, actor: str = OURSELVES) -> None:
         create(engine, _metadata)
@@ -79,12 +81,18 @@ class LocalDesk:
             row = connection.execute(query).first()
         return None if row is None else Ticket(_id(row.id), row.key, row.state, row.closed_at)
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Return which of these tickets are closed, and since when."""
-        asked = frozenset(ids)
-        query = sa.select(local_tickets.c.id, local_tickets.c.closed_at).where(local_tickets.c.state == "closed")
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
+        """Return which of these tickets are closed, and since when; None: it is gone."""
+        query = sa.select(local_tickets.c.id, local_tickets.c.state, local_tickets.c.closed_at)
         with self._engine.connect() as connection:
-            return {_id(row.id): row.closed_at for row in connection.execute(query) if _id(row.id) in asked}
+            there = {_id(row.id): row for row in connection.execute(query)}
+        closed = {ticket: row.closed_at for ticket, row in there.items() if row.state == "closed"}
+        return {ticket: closed.get(ticket) for ticket in ids if ticket in closed or ticket not in there}
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Return False: here nobody can say why they close a ticket. Raises DeskError when there is none."""
+        self.read(id)
+        return False
 
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make a ticket."""
@@ -96,7 +104,10 @@ class LocalDesk:
 
     def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (the port's name)
         """Replace what the draft says."""
-        self._change(id, _values(draft), "updated", draft.title)
+        values = _values(draft)
+        if not draft.body:
+            del values["body"]
+        self._change(id, values, "updated", draft.title)
 
     def comment(self, id: str, text: str) -> None:  # noqa: A002  (the port's name)
         """Add a comment."""
@@ -147,7 +158,7 @@ class LocalDesk:
 def _values(draft: Draft) -> dict[str, object]:
     return {
         "title": draft.title,
-        "body": draft.body,
+        "body": in_plain(draft.body),
         "control": draft.control,
         "partner": draft.partner,
         "assignee": draft.accountable,
@@ -168,5 +179,5 @@ def _number(ticket: str) -> int:
     return int(number)
 
 
-def _missing(ticket: str) -> DeskError:
-    return DeskError(f"the local desk has no ticket {ticket!r}")
+def _missing(ticket: str) -> TicketGoneError:
+    return TicketGoneError(f"the local desk has no ticket {ticket!r}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, TicketGoneError
+from countersign.desk.ticket_text import EVIDENCE
 from countersign.remediation import REOPEN_WINDOW
+from countersign.ticket_body import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from countersign.state import State
 
 
+MOST_GONE, GONE_SHARE = 3, 0.1
+"""More tickets than this, and a larger share of ours, are not deleted at once: then we may not see them any more."""
 Done = Literal["created", "updated", "closed", "reopened", "unchanged", "rolled-up", "failed"]
 
 
@@ -31,10 +35,23 @@ class Receipt:
     error: str | None = None
 
 
-def reread(desk: Desk, state: State) -> None:
-    """Ask the desk which of our open tickets people closed, and note it in the ledger; to be done before planning."""
-    ours = [row.ticket for row in state.tickets(desk.target) if row.state == "open" and row.ticket is not None]
-    state.said_closed(desk.target, dict(desk.closed(ours)) if ours else {})
+def reread(desk: Desk, state: State) -> frozenset[str]:
+    """Ask the desk which of our open tickets people closed or took away, and note it in the ledger; to be done before planning.
+
+    Returns those (by the desk's ids) that people closed as not to be fixed.
+    Raises DeskError when it cannot say, or says that so many are gone that our rights rather than the tickets are.
+    """
+    ours = {row.ticket: row.key for row in state.tickets(desk.target) if row.state == "open" and row.ticket is not None}
+    said = desk.closed(list(ours)) if ours else {}
+    gone = [ticket for ticket, at in said.items() if at is None]
+    if len(gone) > MOST_GONE and len(gone) > len(ours) * GONE_SHARE:
+        raise DeskError(f"{desk.target} shows nothing of {len(gone)} tickets that we made", fix="let our account see its tickets")
+    closed = {ticket: at for ticket, at in said.items() if at is not None}
+    declined = frozenset(ticket for ticket in closed if desk.declined(ticket))
+    state.said_closed(desk.target, closed)
+    for ticket in gone:
+        _forget(desk, state, ours[ticket])
+    return declined
 
 
 def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
@@ -46,7 +63,7 @@ def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
     DeskRefusedError no further call is made. What failed is planned again next night. `as_of` is the night's time; `clock` tells how long
     ago an answer was lost.
     """
-    night = _Night(as_of, clock, f"Evidence: {evidence} ({digest})")
+    night = _Night(as_of, clock, f"{EVIDENCE}{evidence} ({digest})")
     state.recover(desk.target)
     receipts: list[Receipt] = []
     stopped: str | None = None
@@ -61,6 +78,9 @@ def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
         else:
             try:
                 receipt = _DO[action.kind](action, desk, state, night)
+            except TicketGoneError as error:
+                _forget(desk, state, action.key)
+                receipt = Receipt(action.key, action.ticket, "failed", f"{error.message}; the next run makes a new one where it is needed")
             except DeskError as error:
                 receipt = Receipt(action.key, action.ticket, "failed", error.message)
                 if isinstance(error, DeskRefusedError):
@@ -114,8 +134,17 @@ def _create(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
 
 
 def _update(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
-    ticket = _ticket(action)
-    desk.update(ticket, _proved(action, night.proof))
+    ticket, draft = _ticket(action), _proved(action, night.proof)
+    if desk.redescribes_in_comments:
+        if action.comment is None:
+            # People were told today: the description waits for another day, and the ledger keeps what it told last.
+            desk.update(ticket, replace(draft, body=()))
+        else:
+            state.settle(desk.target, action.key, "open", commented_at=night.as_of)
+            desk.update(ticket, replace(draft, body=(line(action.comment), *draft.body)))
+            state.settle(desk.target, action.key, "open", digest=action.digest)
+        return Receipt(action.key, ticket, "updated")
+    desk.update(ticket, draft)
     if action.comment is None:
         state.settle(desk.target, action.key, "open", digest=action.digest)
     else:
@@ -126,11 +155,17 @@ def _update(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
 
 
 def _reopen(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
-    ticket = _ticket(action)
+    ticket, draft = _ticket(action), _proved(action, night.proof)
     desk.transition(ticket, "open")
-    desk.update(ticket, _proved(action, night.proof))
+    commented = False
+    if desk.redescribes_in_comments:
+        # One comment says it all; what it told already it does not tell again.
+        commented = not action.told
+        draft = replace(draft, body=() if action.told else (line(str(action.comment)), *draft.body))
+    desk.update(ticket, draft)
     state.reopened(desk.target, action.key, digest=action.digest, at=night.as_of)
-    desk.comment(ticket, f"{action.comment}\n{night.proof}")
+    if not commented:
+        desk.comment(ticket, f"{action.comment}\n{night.proof}")
     return Receipt(action.key, ticket, "reopened")
 
 
@@ -153,13 +188,18 @@ def _close(action: Action, desk: Desk, state: State, night: _Night) -> Receipt:
     return Receipt(action.key, ticket, "closed")
 
 
+def _forget(desk: Desk, state: State, key: str) -> None:
+    """Note that a key's ticket is gone: what it carried is to have another, which is looked for before it is made."""
+    state.settle(desk.target, key, "claimed", ticket=None, digest=None, said_closed_at=None)
+
+
 _DO = {"create": _create, "update": _update, "reopen": _reopen, "close": _close}
 
 
 def _proved(action: Action, proof: str) -> Draft:
     if action.draft is None:
         raise ValueError(f"a plan to {action.kind} {action.key} needs a draft")
-    return replace(action.draft, body=f"{action.draft.body}\n\n{proof}")
+    return replace(action.draft, body=(*action.draft.body, line(proof)))
 
 
 def _ticket(action: Action) -> str:

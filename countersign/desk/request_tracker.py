@@ -16,17 +16,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, Transition
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError, Transition
 from countersign.desk.request_tracker_wire import Wire
+from countersign.desk.ticket_text import EVIDENCE
 from countersign.desk.wire import time_of
 from countersign.finding import inert
 from countersign.reading import Probe
+from countersign.ticket_body import in_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from countersign.programme import RequestTracker
+    from countersign.desk_settings import RequestTracker
     from countersign.remediation import Draft
 
 PREFIX = "rt:"
@@ -69,6 +71,7 @@ class RequestTrackerDesk:
     """Tickets in one queue. `owners` says who is who in RT: a person's id in the register, and the name of their account."""
 
     search_lag = timedelta(0)
+    redescribes_in_comments = True
 
     def __init__(self, settings: RequestTracker, owners: Mapping[str, str]) -> None:
         self._settings = settings
@@ -90,12 +93,12 @@ class RequestTrackerDesk:
         open_ = str(newest["id"]) not in ended
         return Ticket(f"{PREFIX}{newest['id']}", key, "open" if open_ else "closed", None if open_ else _ended(newest))
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
         """Return which of these tickets are closed and since when, in two searches for a hundred of them.
 
-        One that was merged is as the one that it became. One that cannot be seen is left out: nothing is known of it.
+        One that was merged is as the one that it became. None: it is gone, or hidden from us.
         """
-        found: dict[str, datetime] = {}
+        found: dict[str, datetime | None] = {}
         missing: list[int] = []
         for part in _chunks([_number(id) for id in ids]):  # noqa: A001  (a ticket's id is called id)
             which = " OR ".join(f"id = {number}" for number in part)
@@ -107,6 +110,9 @@ class RequestTrackerDesk:
         for number in missing:
             try:
                 record = self._read(number)
+            except TicketGoneError:
+                found[f"{PREFIX}{number}"] = None
+                continue
             except DeskRefusedError:
                 raise
             except DeskError:
@@ -115,6 +121,10 @@ class RequestTrackerDesk:
                 found[f"{PREFIX}{number}"] = _ended(record.fields)
         return found
 
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Say whether people closed it as not to be fixed: with the status that the settings name."""
+        return self._read(_number(id)).fields.get("Status") == self._settings.declines
+
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make a ticket; never repeats a create whose answer was lost."""
         if not _KEY.fullmatch(key):
@@ -122,12 +132,14 @@ class RequestTrackerDesk:
         fields: dict[str, object] = {
             "Queue": self._settings.queue,
             "Subject": _subject(draft.title, key),
-            "Content": _plain(draft.body),
+            "Content": _plain(in_plain(draft.body)),
             "ContentType": "text/plain",
             "Priority": _PRIORITY.get(draft.severity, 0),
         }
         if draft.due is not None:
             fields["Due"] = _due(draft.due)
+        if draft.replaces is not None:
+            fields["RefersTo"] = _number(draft.replaces)
         owner = self._owner(draft)
         if owner is not None:
             fields["Owner"] = owner  # where RT does not let them own it, it makes the ticket all the same, and nobody's
@@ -154,7 +166,8 @@ class RequestTrackerDesk:
                 break
         else:
             raise DeskError(f"{id} is being changed by others all the time")
-        self._describe(number, _plain(draft.body))
+        if draft.body:
+            self._describe(number, _plain(in_plain(draft.body)))
 
     def comment(self, id: str, text: str) -> None:  # noqa: A002  (the port's name)
         """Add a comment; RT tells those who watch the queue's comments."""
@@ -302,7 +315,7 @@ class RequestTrackerDesk:
                 if item["Type"] == "Create" or text.startswith(NEW_TEXT):
                     last = text.removeprefix(NEW_TEXT)
                     break
-        if last is None or last.strip() != body.strip():
+        if last is None or _facts(last) != _facts(body):
             self._say(number, f"{NEW_TEXT}{body}")
 
     def _say(self, number: int, text: str) -> None:
@@ -359,6 +372,11 @@ def _subject(title: str, key: str) -> str:
     most = SUBJECT_BYTES - len(tag) - 1
     short = words if len(words.encode()) <= most else words.encode()[: most - 3].decode(errors="ignore").rstrip() + "..."
     return f"{short} {tag}".lstrip()
+
+
+def _facts(text: str) -> list[str]:
+    """Return the lines of a description but for the run that wrote it: that alone is nothing to tell anybody of."""
+    return [line for line in text.strip().split("\n") if not line.startswith(EVIDENCE)]
 
 
 def _plain(text: str) -> str:

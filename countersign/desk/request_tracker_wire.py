@@ -16,7 +16,7 @@ from countersign.pace import budget
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from countersign.programme import RequestTracker
+    from countersign.desk_settings import RequestTracker
 
 RATE = 20.0
 """Requests per second, on average and at most at once: RT has no limit of its own, but it serves people too."""

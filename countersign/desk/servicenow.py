@@ -14,7 +14,7 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
 from countersign.desk.ticket_text import checked, described, foremost, plain, stated_key, title
 from countersign.desk.wire import MOST_PAGES, Wire, an_object, time_of
 from countersign.finding import inert
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from countersign.programme import ServiceNow
+    from countersign.desk_settings import ServiceNow
     from countersign.remediation import Draft
 
 PREFIX = "servicenow:"
@@ -48,6 +48,7 @@ class ServiceNowDesk:
     """Tasks in one table. `owners` says who is who: a person's id in the register, and their user name in ServiceNow."""
 
     search_lag = timedelta(0)
+    redescribes_in_comments = False
 
     def __init__(self, settings: ServiceNow, owners: Mapping[str, str]) -> None:
         self._settings = settings
@@ -69,18 +70,32 @@ class ServiceNowDesk:
             if (item.get("correlation_id"), item.get("sys_created_by")) == mine
         )
 
-    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime]:
+    def closed(self, ids: Sequence[str]) -> Mapping[str, datetime | None]:
         """Return which of these tasks are closed and since when, in a call for each hundred of them.
 
-        One that is gone, or hidden from us, is left out: nothing is known of it.
+        What is not listed is asked for alone. None: it is gone, or hidden from us.
         """
-        found: dict[str, datetime] = {}
+        found: dict[str, datetime | None] = {}
+        left = {_number(id) for id in ids}  # noqa: A001  (a ticket's id is called id)
         for start in range(0, len(ids), PAGE):
-            asked = [_number(id) for id in ids[start : start + PAGE]]  # noqa: A001  (a ticket's id is called id)
-            query = f"sys_idIN{','.join(asked)}^stateIN{','.join(self._settings.inactive)}^ORDERBYsys_id"
-            listed = self._list(self._table, query, FIELDS)
-            found |= {f"{PREFIX}{item['sys_id']}": _ended(item) for item in listed if self._state(item) == "closed"}
+            asked = [_number(id) for id in ids[start : start + PAGE]]  # noqa: A001  (as above)
+            for item in self._list(self._table, f"sys_idIN{','.join(asked)}^ORDERBYsys_id", FIELDS):
+                left.discard(str(item["sys_id"]))
+                if self._state(item) == "closed":
+                    found[f"{PREFIX}{item['sys_id']}"] = _ended(item)
+        for number in sorted(left):
+            try:
+                item = self._read(number)
+            except TicketGoneError:
+                found[f"{PREFIX}{number}"] = None
+            else:
+                if self._state(item) == "closed":
+                    found[f"{PREFIX}{number}"] = _ended(item)
         return {id: found[id] for id in ids if id in found}  # noqa: A001  (as above)
+
+    def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
+        """Say whether people closed it as not to be fixed: with the state that the settings name."""
+        return str(self._read(_number(id)).get("state")) == self._settings.declines
 
     def create(self, key: str, draft: Draft) -> Ticket:
         """Make a task; never repeats a create whose answer was lost."""
@@ -187,6 +202,8 @@ class ServiceNowDesk:
             "description": described(draft, key, BODY),
             "due_date": _due(draft),
         }
+        if not draft.body:
+            del wanted["description"]
         changes: dict[str, object] = {name: value for name, value in wanted.items() if _text(task.get(name)) != _text(value)}
         owner = None if task.get("assigned_to") else self._owner(draft)
         return changes if owner is None else {**changes, "assigned_to": owner}

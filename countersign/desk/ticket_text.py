@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from countersign.clock import stamp
 from countersign.desk import DeskError
 from countersign.finding import inert
+from countersign.ticket_body import CUT, in_markdown, in_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
     from countersign.desk import Ticket
     from countersign.remediation import Draft
 
+EVIDENCE = "Evidence: "
+"""How the line begins that names the run behind a text."""
 MARK = "countersign"
 """A label that all our tickets bear, so that people and we can list them."""
 KEY = re.compile(r"cs1-[a-z2-7]{26}")
 _LAST_LINE = re.compile(r"Ticket key: (cs1-[a-z2-7]{26})")
 # What begins a mention, a reference or a link on GitHub or GitLab; an address of mail and an ARN begin none.
 _REFERS = re.compile(r"((?<!\w)@|[#!~&$%^](?=[\w\"'{])|[\[*](?=\w+:)|\](?=\())")
+_REFUSALS = frozenset({"wontfix", "wontdo", "notplanned", "declined", "rejected"})
 _SLASH = re.compile(r"(?m)^(\s*)/")
-_CUT = "\n... and more than fits here; the evidence has it all."
+_CUT = f"\n{CUT}"
 
 
 def checked(key: str) -> str:
@@ -45,11 +49,20 @@ def plain(text: str) -> str:
 
 def described(draft: Draft, key: str, most: int) -> str:
     """Write the description of at most `most` characters that ends in severity, due date and key; what is too much is cut before those."""
-    due = "none" if draft.due is None else stamp(draft.due)
-    foot = f"\n\nSeverity: {inert(draft.severity)}\nDue: {due}\nTicket key: {key}"
-    body = plain(draft.body).rstrip()
+    foot = f"\n\nSeverity: {inert(draft.severity)}\nDue: {_due(draft)}\nTicket key: {key}"
+    body = plain(in_plain(draft.body)).rstrip()
     room = most - len(foot)
     return f"{body if len(body) <= room else body[: room - len(_CUT)] + _CUT}{foot}"
+
+
+def described_in_markdown(draft: Draft, key: str, most: int) -> str:
+    """Write the same in Markdown, in which what comes from outside stands in code, where nothing is rendered, linked or mentioned."""
+    foot = f"\n\n---\n\n- Severity: {inert(draft.severity)}\n- Due: {_due(draft)}\n\nTicket key: {key}"
+    return f"{in_markdown(draft.body, most - len(foot))}{foot}"
+
+
+def _due(draft: Draft) -> str:
+    return "none" if draft.due is None else stamp(draft.due)
 
 
 def stated_key(text: str) -> str | None:
@@ -64,11 +77,21 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+def as_written(text: object) -> str:
+    """Return a description as we wrote it: trackers give other line ends back, and drop blanks at the end."""
+    return str(text or "").replace("\r\n", "\n").strip()
+
+
 def unfenced(markdown: str) -> str:
     """Take a code block of ours off again; another text stays as it is, but for its line ends."""
-    text = markdown.replace("\r\n", "\n").strip()
+    text = as_written(markdown)
     match = re.fullmatch(r"(`{3,})text\n(.*)\n\1", text, re.DOTALL)
     return text if match is None else match[2]
+
+
+def is_refusal(word: str) -> bool:
+    """Say whether a tracker's word for how a ticket ended means that it is not to be fixed."""
+    return re.sub(r"[^a-z]", "", word.lower()) in _REFUSALS
 
 
 def foremost(tickets: Iterable[Ticket]) -> Ticket | None:

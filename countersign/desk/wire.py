@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from countersign.clock import instant
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, TicketGoneError
 from countersign.finding import inert
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ SAID = 300
 """Characters of a server's own words that an error repeats."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 _OTHERS = 0o077
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _CONFIGURED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 """Codes that say that we are set up wrongly, unless they are about one ticket."""
 
@@ -153,27 +154,29 @@ class Wire:
             raise DeskError(what) if reads else AnswerLostError(what)
         if answer.is_redirect and not of_ticket:
             raise DeskRefusedError(f"{what}; is `url` the address of the tracker itself?")
+        if of_ticket and code in _GONE:
+            raise TicketGoneError(what)
         concerns_all = code == HTTPStatus.UNAUTHORIZED or (not of_ticket and code in _CONFIGURED)
         raise DeskRefusedError(what) if concerns_all else DeskError(what)
 
 
-def read_token(where: str) -> str:
-    """Read the token that `env:NAME` or `file:PATH` names; raises DeskRefusedError, which never repeats what is there."""
+def read_token(where: str, what: str = "token") -> str:
+    """Read the token (or what else is as secret) that `env:NAME` or `file:PATH` names; raises DeskRefusedError, which never repeats it."""
     kind, _, name = where.partition(":")
     if kind == "env":
         text = os.environ.get(name, "")
         if not text.strip():
-            raise DeskRefusedError(f"the environment variable {name} holds no token")
+            raise DeskRefusedError(f"the environment variable {name} holds no {what}")
     else:
         try:
             if Path(name).stat().st_mode & _OTHERS:
                 raise DeskRefusedError(f"{name} can be read by others than its owner", fix=f"chmod 600 {name}")
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise DeskRefusedError(f"the token in {name} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+            raise DeskRefusedError(f"the {what} in {name} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
     token = text.strip()
     if not (token.isascii() and token.isprintable() and " " not in token and token):
-        raise DeskRefusedError(f"what {name} holds is no token")
+        raise DeskRefusedError(f"what {name} holds is no {what}")
     return token
 
 

@@ -11,6 +11,8 @@ from countersign.drill.record import keep
 from countersign.expectation import expectations
 from countersign.remediation import ALL, UNASSIGNED, Night, key, plan
 from countersign.state import State
+from countersign.ticket_body import line
+from countersign.ticket_words import Sources, worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,15 +32,18 @@ def ask(programme: Programme, record: Record, findings: Iterable[Known], *, cloc
     """
     night = Night(
         customer=programme.customer, as_of=clock(), budget=programme.limits.tickets_per_run,
-        advice={each.id: "nothing: this is a drill, and it closes this ticket itself" for each in expectations()},
+        titles={record.id: record.title for record in expectations()},
     )  # fmt: skip
     drafts = {}
     found = tuple(findings)
+    sources = Sources(records={record.id: record for record in expectations()})
+    note = line("This is a drill: there is nothing to do here, and it closes this ticket itself.")
     for action in plan(found, (), {(each.provider, each.scope): frozenset[str]() for each in found}, night):
         if action.draft is not None:
             owner = action.draft.accountable or UNASSIGNED
             name = key(programme.customer, f"{record.drill} {action.key}", PARTNER, owner, ALL)
-            drafts[name] = replace(action.draft, title=f"{MARK} {action.draft.title}")
+            drill = replace(action.draft, title=f"{MARK} {action.draft.title}", body=(note,))
+            drafts[name] = worded(drill, sources)
     # On record before they are made, so that whoever cleans up behind a killed drill finds them.
     record = keep(programme, replace(record, tickets=tuple(drafts)))
     with State(programme.state) as state:

@@ -8,11 +8,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from countersign.approval.proofs import TicketProof, Unproved
-from countersign.desk import DeskError
+from countersign.clock import instant, stamp
+from countersign.desk import AnswerLostError, DeskError
 from countersign.desk.approval_ticket import CONTROL, approval_draft, ticket_proofs
 from countersign.desk.choice import desk_of, tracker_of
+from countersign.desk_settings import RequestTracker
 from countersign.offboarding import folder
-from countersign.programme import RequestTracker
 from countersign.remediation import key
 from countersign.state import State
 
@@ -21,27 +22,44 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from countersign.desk import Desk
     from countersign.offboarding.plan import Plan
     from countersign.programme import Programme
     from countersign.remediation import Draft
 
 FILE = "tickets.json"
+ASKED = "tickets-asked.json"
+"""When each ticket was last asked for."""
 
 
 def ask(programme: Programme, plan: Plan, *, clock: Callable[[], datetime]) -> tuple[str, ...]:
     """Open the tickets that are not open yet, and return the desk's ids of all. Raises DeskError, StateBusyError.
 
-    One whose answer was lost is looked up by its key when this is called again, never made twice.
+    One whose answer was lost is looked up by its key when this is called again, never made twice: not before the desk's search shows it.
     """
-    ids = dict(_known(programme, plan))
+    ids, asked = dict(_known(programme, plan)), dict(_held(_file(programme, plan, ASKED)))
     with State(programme.state) as state, state.lock(f"approval tickets of {plan.id} (pid {os.getpid()})", clock(), "offboarding"):
         desk = desk_of(programme, state.engine, clock)
         for number in range(1, plan.needed + 1):
             name = key(programme.customer, CONTROL, plan.asked.partner, str(number), plan.id)
             if name not in ids:
-                found = desk.find(name) or desk.create(name, _draft(programme, plan, number))
+                found = desk.find(name)
+                if found is None:
+                    _check_shown(desk, asked.get(name), clock())
+                    # On file first: whoever comes after a process that died here has to know how long ago it asked.
+                    asked[name] = stamp(clock())
+                    _write(programme, plan, ASKED, asked)
+                    try:
+                        found = desk.create(name, _draft(programme, plan, number))
+                    except AnswerLostError:
+                        raise
+                    except DeskError:
+                        # Surely not made, so nothing stands against asking again at once.
+                        del asked[name]
+                        _write(programme, plan, ASKED, asked)
+                        raise
                 ids[name] = found.id
-                folder.write(_file(programme, plan), json.dumps(ids, indent=2).encode())
+                _write(programme, plan, FILE, ids)
     return tuple(ids.values())
 
 
@@ -97,13 +115,29 @@ def _summary(plan: Plan, number: int) -> Iterator[str]:
     yield f"see it all with: countersign approve {plan.id}"
 
 
+def _check_shown(desk: Desk, asked: str | None, now: datetime) -> None:
+    """Raise DeskError while a ticket that was asked for may be there and hidden from the desk's search."""
+    if asked is not None and now - instant(asked) < desk.search_lag:
+        minutes = round(desk.search_lag.total_seconds() / 60)
+        lag = f"{desk.target} may not show for {minutes} minutes whether an earlier attempt made the approval ticket"
+        raise DeskError(lag, fix="ask again then; before that no second ticket is made")
+
+
 def _known(programme: Programme, plan: Plan) -> dict[str, str]:
+    return _held(_file(programme, plan))
+
+
+def _held(file: Path) -> dict[str, str]:
     try:
-        said = json.loads(_file(programme, plan).read_bytes())
+        said = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return {}
     return {str(name): str(ticket) for name, ticket in said.items()} if isinstance(said, dict) else {}
 
 
-def _file(programme: Programme, plan: Plan) -> Path:
-    return programme.folder / folder.FOLDER / plan.id / FILE
+def _write(programme: Programme, plan: Plan, name: str, held: dict[str, str]) -> None:
+    folder.write(_file(programme, plan, name), json.dumps(held, indent=2).encode())
+
+
+def _file(programme: Programme, plan: Plan, name: str = FILE) -> Path:
+    return programme.folder / folder.FOLDER / plan.id / name

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -186,3 +187,23 @@ FileName = Annotated[
     str, AfterValidator(shape(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "is not a file name", "name a file that lies beside this one"))
 ]
 Zone = Annotated[str, AfterValidator(_zone)]
+
+
+def _web_address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, port_ok = urlsplit(""), False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_ok or parts.query or parts.fragment:
+        raise refusal("is not a web address", "write https://host:port, without a query")
+    return text
+
+
+SourceName = Annotated[
+    str,
+    AfterValidator(
+        shape(r"[a-z0-9][a-z0-9-]{0,63}", "is not a name for a source", "use lower-case letters, digits and dashes, such as aws-main")
+    ),
+]
+Address = Annotated[str, AfterValidator(_web_address)]

@@ -151,6 +151,8 @@ class RevocationRules(Entry):
     """How long what was switched off is watched for use before it may be deleted."""
     large: Annotated[int, Field(ge=1)] = 100
     """A plan with more changes than this takes two approvers, as every deletion does."""
+    approve_within: Span = timedelta(hours=24)
+    """How long the customer may take to decide on a plan before those who may are reminded to the end of the ladder."""
     owed_within: Span = timedelta(hours=24)
     """How long after a break-glass its approval may come."""
     patience: Span = timedelta(minutes=5)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from countersign import programme
+from countersign.desk_settings import RequestTracker
 from countersign.errors import ConfigError, Problem
-from countersign.programme import AwsSource, AzureSource, FilesSource, Limits, RequestTracker, VaultAuth, VaultSource
+from countersign.programme import AwsSource, AzureSource, FilesSource, Limits, VaultAuth, VaultSource
 
 if TYPE_CHECKING:
     from pathlib import Path

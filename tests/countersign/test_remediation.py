@@ -9,7 +9,7 @@ from countersign.finding import Known, fingerprint
 from countersign.remediation import Action, Night, TicketRow, key, plan, scan_looks_wrong
 
 NIGHT = datetime(2026, 11, 22, 2, tzinfo=UTC)
-TONIGHT = Night(customer="northwind", as_of=NIGHT, budget=200, advice={"rotation-age": "Rotate it."})
+TONIGHT = Night(customer="northwind", as_of=NIGHT, budget=200, titles={"rotation-age": "Credential is past its rotation date"})
 AWS = ("aws", "444455556666")
 VAULT = ("vault", "prod")
 SEEN = frozenset({AWS, VAULT})
@@ -160,7 +160,8 @@ def test_what_was_seen_to_fail_in_a_scope_that_was_read_in_part_has_its_ticket()
     action = only(tonight([finding(1)], [], seen=frozenset({VAULT})))
     assert action.kind == "create"
     assert action.draft is not None
-    assert "0 of them could not be checked" in action.draft.body
+    assert action.draft.carried is not None
+    assert (action.draft.carried.open, action.draft.carried.unread) == (1, 0)
 
 
 def test_changed_facts_update_and_comment_once_a_day() -> None:
@@ -169,6 +170,22 @@ def test_changed_facts_update_and_comment_once_a_day() -> None:
     assert only(tonight(changed, [row])).comment is not None
     told = only(tonight(changed, [replace(row, commented_at=NIGHT - timedelta(hours=1))]))
     assert (told.kind, told.comment) == ("update", None)
+
+
+def test_not_to_be_fixed_asks_the_accountable_owner_for_a_decision_and_excepts_nothing() -> None:
+    first = only(tonight([finding(1)], []))
+    row = opened(first, said_closed_at=NIGHT - timedelta(hours=1))
+    again = only(tonight([finding(1)], [row], night=replace(TONIGHT, declined=frozenset({"local:1"}))))
+    assert again.kind == "reopen"
+    assert "This asks maria, who is accountable, to decide" in str(again.comment)
+    assert again.told
+
+
+def test_what_we_closed_and_is_back_is_said_to_be_back() -> None:
+    first = only(tonight([finding(1)], []))
+    row = opened(first, state="closed", closed_at=NIGHT - timedelta(days=2), digest=None)
+    again = only(tonight([finding(1)], [row]))
+    assert (again.kind, str(again.comment)[:35]) == ("reopen", "It was gone, and is observed again:")
 
 
 def test_a_closed_ticket_of_an_observed_finding_is_reopened_then_escalated_then_followed() -> None:
@@ -231,13 +248,10 @@ def test_the_guards_ticket_opens_once_and_closes_with_the_next_sound_run() -> No
     assert only(tonight([], [row])).kind == "close"
 
 
-def test_the_ticket_says_what_how_many_and_what_to_do() -> None:
+def test_a_draft_says_what_it_stands_for() -> None:
     draft = only(tonight([finding(n) for n in range(23)], [])).draft
     assert draft is not None
-    lines = draft.body.splitlines()
-    assert draft.title == "[high] rotation-age: 23 findings, acme"
-    assert "Findings: 23 open, 0 excepted; 0 of them could not be checked this time" in lines
-    assert "What to do: Rotate it." in lines
-    assert lines[-1] == "... and 3 more; the evidence lists them all."
-    assert sum(": too old; due 2026-11-29T02:00:00Z" in line for line in lines) == 20
+    assert draft.title == "[high] rotation-age: Credential is past its rotation date: 23 findings, acme"
+    assert draft.carried is not None
+    assert (len(draft.carried.shown), draft.carried.total, draft.carried.excepted) == (20, 23, 0)
     assert draft.accountable == "maria"

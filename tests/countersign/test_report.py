@@ -285,7 +285,7 @@ def test_the_worst_are_worst_first_with_people_by_name(html: str) -> None:
     severities = re.findall(r'class="chip chip-(\w+)"', worst)
     assert 10 == len(severities)
     assert sorted(severities, key=["critical", "high", "medium", "low"].index) == severities
-    assert "Acme Managed Services" in worst
+    assert "Globex &lt;script&gt;alert(4)&lt;/script&gt;" in worst
     assert "Dev Patel" in worst
     assert set(re.findall(r'href="#(f-\w+)"', worst)) <= set(re.findall(r'<tr role="row" id="(f-\w+)"', html))
 
@@ -346,6 +346,7 @@ def test_a_finding_shows_its_life_and_who_said_its_facts(seen: Reader) -> None:
 
 def stored(folder: Path, rows: list[Known]) -> Path:
     with duckdb.connect(str(folder / "none.duckdb")) as db:
+        db.execute("CREATE TABLE run AS SELECT TIMESTAMP '2026-11-22 02:00' AS as_of")
         db.execute("CREATE TABLE failures (fingerprint VARCHAR, scope VARCHAR, facts JSON, sources JSON)")
     findings_file.write(folder / findings_file.NAME, folder / "none.duckdb", (Transition("new", None, row) for row in rows), None)
     return folder / findings_file.NAME

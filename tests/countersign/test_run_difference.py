@@ -92,6 +92,7 @@ class Nights:
             facts.write_register(facts.register_tables(programme, when), inventory)
         database = work / "run.duckdb"
         with duckdb.connect(str(database)) as db:
+            db.execute("CREATE TABLE run AS SELECT ?::TIMESTAMP AS as_of", [when.replace(tzinfo=None)])
             db.execute("CREATE TABLE failures (fingerprint VARCHAR, scope VARCHAR, facts JSON, sources JSON)")
             told = [
                 (

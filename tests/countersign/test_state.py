@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from countersign.finding import Failing, Seen, fingerprint, life
 from countersign.rehearsal import copy_ledger
 from countersign.remediation import Draft, Night, plan, scan_looks_wrong
 from countersign.state import Claim, State, StateBusyError
+from countersign.ticket_words import Sources, worded
 
 START = datetime(2026, 11, 22, 2, tzinfo=UTC)
 AWS = ("aws", "444455556666")
@@ -46,7 +48,7 @@ def fails(number: int, control: str = "rotation-age", digest: str = "f1", *, sev
         severity=severity,
         reason="200 days old",
         facts_digest=digest,
-        due_span=timedelta(days=7),
+        due=None,
     )
 
 
@@ -71,16 +73,12 @@ def night(  # noqa: PLR0913  (what a night can differ in)
         assert claim.outcome != "done"
         run = claim.run.run
         judged = frozenset({"rotation-age", "named-owner"})
+        failing = [row._replace(due=at(day + 7)) for row in failing]
         transitions = list(life(state.known(), failing, unknown=(), seen=seen, judged=judged, as_of=at(day)))
         reread(desk, state)
-        actions = list(
-            plan(
-                (transition.after for transition in transitions),
-                state.tickets(desk.target),
-                seen,
-                Night(customer="northwind", as_of=at(day), budget=budget),
-            )
-        )
+        tonight = Night(customer="northwind", as_of=at(day), budget=budget)
+        planned = plan((transition.after for transition in transitions), state.tickets(desk.target), seen, tonight)
+        actions = [each if each.draft is None else replace(each, draft=worded(each.draft, Sources(records={}))) for each in planned]
         state.apply(run, transitions, at=at(day), target=desk.target, actions=actions)
         receipts = carry_out(actions, desk, state, as_of=at(day), clock=lambda: at(day), evidence=f"evidence/{run}", digest="sha256:ab")
         state.finish_run(run, "complete", now=at(day), evidence=f"evidence/{run}", statement_digest="sha256:ab")
@@ -327,7 +325,7 @@ def test_people_who_close_a_ticket_are_not_believed(url: str) -> None:
             LocalDesk(state.engine, lambda day=day: at(day), actor="pavel").transition("local:1", "closed")
             assert done(night(state, day, [fails(1)])) == ["reopened"]
         desk = LocalDesk(state.engine, lambda: at(4), actor="pavel")
-        assert desk.read("local:1")["title"] == "[escalated] [high] rotation-age: aws:444455556666:access-key/AKIA1, acme"
+        assert desk.read("local:1")["title"] == "[escalated] [high] rotation-age: acme-backup, acme"
         assert "pavel" in {entry.actor for entry in desk.history("local:1")}
         desk.transition("local:1", "closed")
         assert done(night(state, 30, [fails(1)])) == ["created"]
