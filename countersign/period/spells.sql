@@ -91,10 +91,12 @@ LEFT JOIN entry o ON o.sequence = r.opened_sequence
 LEFT JOIN entry c ON c.sequence = r.closed_sequence AND r.closed_sequence > coalesce(r.live_sequence, 0)
 WHERE e.partner IS NULL OR CASE WHEN n.key IS NULL THEN l.partner ELSE n.partner END = e.partner;
 
--- Clocks, as facts/clocks.sql has them: wall time from when a finding began to fail, whatever was read or excepted meanwhile.
+-- Clocks, by the terms of the run that began each (of one that began before the period, the first run in it): how long the customer was
+-- exposed, whatever was read or excepted meanwhile, against the time that was agreed. Where that is in business hours, its end is the
+-- finding's due date, which is fixed when it begins; pauses are left aside (`countersign clocks` has them).
 CREATE TEMP TABLE agreed AS
 SELECT s.fingerprint, s.spell, a.clock, a.detect_us, a.escalate_us, a.rotate_us, a.revoke_us
-FROM (SELECT s.fingerprint, s.spell, s.last_sequence AS sequence, f.control FROM spans s JOIN said f ON f.fingerprint = s.fingerprint AND f.sequence = s.last_sequence) s
+FROM (SELECT s.fingerprint, s.spell, s.first_sequence AS sequence, f.control FROM spans s JOIN said f ON f.fingerprint = s.fingerprint AND f.sequence = s.last_sequence) s
 ASOF JOIN slas a ON a.control = s.control AND s.sequence >= a.sequence;
 CREATE TEMP TABLE timed AS
 SELECT p.*, s.open_sequence, a.clock AS ends_by, a.detect_us, a.escalate_us, a.rotate_us, a.revoke_us, epoch_us(coalesce(p.closed, e.until)) - epoch_us(p.opened) AS open_us,
@@ -131,9 +133,9 @@ FROM timed WHERE open_sequence IS NOT NULL OR told IS NOT NULL
 UNION ALL BY NAME
 -- ended: by the clock that its control sets; an exception stops no clock, but while it holds nothing has to be done
 SELECT fingerprint, opened, control, partner, ends_by AS clock, CASE ends_by WHEN 'rotate' THEN rotate_us ELSE revoke_us END AS agreed_us, closed IS NULL AS running,
-       open_us AS taken_us, agreed_us AS limit_us,
+       open_us AS taken_us, CASE WHEN agreed_us IS NOT NULL THEN coalesce(epoch_us(due) - epoch_us(opened), agreed_us) END AS limit_us,
        CASE WHEN closed IS NULL AND state = 'excepted' THEN 'an exception holds, so nothing has to be done meanwhile'
-            WHEN closed IS NULL AND unobserved_since IS NOT NULL AND open_us > agreed_us THEN 'whether it still fails is not known' END AS unknown
+            WHEN closed IS NULL AND unobserved_since IS NOT NULL AND open_us > limit_us THEN 'whether it still fails is not known' END AS unknown
 FROM timed WHERE ends_by IN ('rotate', 'revoke');
 
 INSERT INTO clocks BY NAME
