@@ -233,6 +233,7 @@ def _say_what_to_look_at(programme: "Programme", result: "RunResult", folder: Pa
         "What to try next (the clouds are stopped; what the run left is on disk):",
         f"  {program} findings -p {there} --partner corvid",
         f"  {program} tickets -p {there}",
+        f"  {program} digest -p {there}      # what each owner is told in the morning",
         f"  {program} findings -p {there} --control rotation-age --json",
         f"  {verify_command(programme, result)}",
         f"  {program} export -p {there} --from {result.as_of:%Y-%m-%d} --to {result.as_of:%Y-%m-%d} -o bundle.zip      # for an auditor",
