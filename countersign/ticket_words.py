@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from countersign.clock import stamp
 from countersign.expectation import must_hold
-from countersign.fixes import fix_of
+from countersign.fixes import LAST, fix_of
 from countersign.remediation import NO_PARTNER, ROLL_UP, UNASSIGNED
 from countersign.ticket_body import Commands, Heading, Points, Quoted, line
 
@@ -126,6 +126,8 @@ def _how(record: Expectation, findings: Sequence[Known]) -> Iterator[Part]:
         if places:
             yield Points(tuple(((f"Console{f', finding {number}' * (len(findings) > 1)}: ", Quoted(place)),) for number, place in places))
         commands = [text for number, fix in told for text in (*(f"# finding {number}" for _ in fix.commands[:1]), *fix.commands)]
+        if any(LAST in text for text in commands):
+            yield line(f"What stands behind `{LAST.strip()}` deletes: it is for when nobody has used it for as long as you watch.")
         if commands:
             yield Commands(tuple(commands if len(findings) > 1 else fixes[0][1].commands))
         if len(fixes) > len(told):

@@ -7,6 +7,7 @@ capitals rather than write what it is not sure of.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from countersign.fixes.acts import Act
     from countersign.fixes.subjects import Subject
 
-__all__ = ["Fix", "fix_of"]
+__all__ = ["LAST", "Fix", "fix_of"]
 
+LAST = "# last: "
+"""What a line begins with that deletes what was switched off before, so that nobody runs it with the others."""
+_DELETES = re.compile(r"aws \S+ delete-(?!secret|login-profile)|az .*(?:\bdelete\b|DELETE)|gcloud .* delete |vault delete ")
 _PROVIDERS = {"aws": aws, "azure": azure, "gcp": gcp, "vault": vault}
 
 
@@ -32,7 +36,8 @@ def fix_of(finding: Known) -> Fix | None:
 
     `says` holds no names and is the same for all findings of a control about one kind of subject. In `commands`, whatever came from
     outside is quoted for a POSIX shell and has the shape that its provider gives such values; what is missing or has another shape
-    stays a word in capitals (`USER_NAME`), for the reader to fill in. `console` shows names as they are, on one line.
+    stays a word in capitals (`USER_NAME`), for the reader to fill in. A line that deletes what others switch off is a comment that
+    begins with LAST. `console` shows names as they are, on one line.
     """
     act = ACTS.get(finding.control)
     if act is None:
@@ -56,9 +61,14 @@ def _at_provider(act: Act, subject: Subject) -> Fix:
     template = next((provider.FIXES[way, told.kind] for way in _ways(act) if (way, told.kind) in provider.FIXES), None)
     if template is None:
         return AT_LEAST[act]
-    fix = filled(template, told.values, provider.SHAPES)
+    fix = _deleting_last(filled(template, told.values, provider.SHAPES))
     below = provider is vault and "/" in subject.scope
     return replace(fix, commands=(vault.NAMESPACE, *fix.commands)) if below and fix.commands else fix
+
+
+def _deleting_last(fix: Fix) -> Fix:
+    first, *others = fix.commands or ("",)
+    return replace(fix, commands=(first, *(LAST + text if _DELETES.match(text) else text for text in others))) if fix.commands else fix
 
 
 def _ways(act: Act) -> Iterator[Act]:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import countersign.cli
 from countersign.expectation import expectations
 from countersign.finding import Known, fingerprint, inert
-from countersign.fixes import Fix, acts, aws, azure, filling, fix_of, gcp, register, vault
+from countersign.fixes import LAST, Fix, acts, aws, azure, filling, fix_of, gcp, register, vault
 from countersign.fixes.subjects import subject_of
 from countersign.identity import CREDENTIAL_KINDS
 from sandbox.vault import SandboxVault, bao
@@ -288,6 +288,12 @@ def test_nothing_is_deleted_before_it_was_switched_off() -> None:
             assert "delet" in fix.says.lower(), (provider, act, kind)
 
 
+def test_no_line_that_deletes_after_another_runs_when_all_are_pasted() -> None:
+    told = fixed("inactive", "aws", "access-key")
+    assert [line.startswith(LAST) for line in told.commands] == [*[False] * (len(told.commands) - 1), True]
+    assert [line for one in judged() for line in fixed(*one).commands[1:] if DELETION.search(line)] == []
+
+
 def test_a_secret_is_only_deleted_with_the_longest_time_to_bring_it_back() -> None:
     assert [line for *_, fix in templates() for line in fix.commands if " delete-secret " in line] == [
         aws.FIXES["disable", "secret"].commands[1]
@@ -427,7 +433,9 @@ def run(server: SandboxVault, line: str) -> str:
 def done(server: SandboxVault, finding: Known, *, upto: int | None = None, **filled_in: str) -> list[str]:
     fix = fix_of(finding)
     assert fix is not None
-    lines = [re.sub("|".join(map(re.escape, filled_in)) or "(?!)", lambda m: filled_in[m[0]], line) for line in fix.commands]
+    lines = [
+        re.sub("|".join(map(re.escape, filled_in)) or "(?!)", lambda m: filled_in[m[0]], line.removeprefix(LAST)) for line in fix.commands
+    ]
     return [run(server, line) for line in lines[:upto] if line.startswith("vault ")]
 
 
