@@ -25,6 +25,10 @@ class TicketGoneError(DeskError):
     """The desk has no such ticket any more, or hides it from us, which no desk tells apart."""
 
 
+class DeskBusyError(DeskError):
+    """The desk asks to be left alone for longer than we wait: going on would only anger it."""
+
+
 class DeskRefusedError(DeskError):
     """The desk refuses us as we are configured (400, 401, 403, 404): going on would only repeat it."""
 

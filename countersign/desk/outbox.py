@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, TicketGoneError
+from countersign.desk import AnswerLostError, DeskBusyError, DeskError, DeskRefusedError, TicketGoneError
 from countersign.desk.ticket_text import EVIDENCE
 from countersign.remediation import REOPEN_WINDOW
 from countersign.ticket_body import line
@@ -59,8 +59,8 @@ def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
 ) -> tuple[Receipt, ...]:
     """Carry out a plan that `State.apply` has put on file, and return a receipt for each action, in order.
 
-    `evidence` (path) and `digest` (of its statement) go into each ticket. A DeskError fails one action; after
-    DeskRefusedError no further call is made. What failed is planned again next night. `as_of` is the night's time; `clock` tells how long
+    `evidence` (path) and `digest` (of its statement) go into each ticket. A DeskError fails one action; after DeskRefusedError or
+    DeskBusyError no further call is made. What failed is planned again next night. `as_of` is the night's time; `clock` tells how long
     ago an answer was lost.
     """
     night = _Night(as_of, clock, f"{EVIDENCE}{evidence} ({digest})")
@@ -83,7 +83,7 @@ def carry_out(  # noqa: PLR0913  (what to do, where, and what proves it)
                 receipt = Receipt(action.key, action.ticket, "failed", f"{error.message}; the next run makes a new one where it is needed")
             except DeskError as error:
                 receipt = Receipt(action.key, action.ticket, "failed", error.message)
-                if isinstance(error, DeskRefusedError):
+                if isinstance(error, DeskRefusedError | DeskBusyError):
                     stopped = error.message
         carried[action.key] = receipt.ticket
         receipts.append(receipt)

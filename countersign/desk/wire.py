@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from countersign.clock import instant
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, TicketGoneError
+from countersign.desk import AnswerLostError, DeskBusyError, DeskError, DeskRefusedError, TicketGoneError
 from countersign.finding import inert
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from countersign.pace import Budget
 
 TIMEOUT_S = 60.0
+KEPT_S = 1.0
+"""How long a connection that nobody uses is kept; servers keep theirs for 5 seconds and more."""
 PATIENCE_S = 120.0
 """Longer than this one request does not wait in all for a server that says that it is busy."""
 BUSY_S = 5.0
@@ -74,9 +76,9 @@ class Wire:
             trust = True if self._ca is None else ssl.create_default_context(cafile=self._ca)
         except OSError as error:  # ssl.SSLError is one
             raise DeskRefusedError(f"the authorities in {self._ca} cannot be read: {error.strerror or error}") from error
-        # Each request has its own connection: one that the server is just closing would lose an answer that there was none to.
-        once = httpx.Limits(max_keepalive_connections=0)
-        client = httpx.Client(base_url=f"{self.url}{self._api}/", timeout=TIMEOUT_S, verify=trust, limits=once, follow_redirects=False)
+        # A connection is used again only at once: one that the server is just closing would lose the answer of a create.
+        soon = httpx.Limits(keepalive_expiry=KEPT_S)
+        client = httpx.Client(base_url=f"{self.url}{self._api}/", timeout=TIMEOUT_S, verify=trust, limits=soon, follow_redirects=False)
         weakref.finalize(self, client.close)
         return client
 
@@ -140,7 +142,7 @@ class Wire:
             # It says that it did nothing, so that even a create may be sent again.
             waited += wait
             if waited > PATIENCE_S:
-                raise DeskError(f"{self.url} is busy ({answer.status_code}) and asks for {wait:.0f} more seconds")
+                raise DeskBusyError(f"{self.url} is busy ({answer.status_code}) and asks for {wait:.0f} more seconds")
             self._pace.hold(wait)
         if not answer.is_success and answer.status_code not in passes:
             self._judge(answer, reads=reads, of_ticket=of_ticket)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from countersign.clocks.replay import RUNGS
-from countersign.desk import DeskError, DeskRefusedError
+from countersign.desk import DeskBusyError, DeskError, DeskRefusedError
 from countersign.desk.choice import desk_of
 from countersign.desk.ticket_text import title as tame
 from countersign.notices import channels
@@ -226,7 +226,7 @@ def _commented(
             desk.comment(str(message.ticket), "\n".join(message.lines))
         except DeskError as error:
             outbox.settle(ids, "claimed", at=clock(), error=error.message)
-            refused = error.message if isinstance(error, DeskRefusedError) else None
+            refused = error.message if isinstance(error, DeskRefusedError | DeskBusyError) else None
             yield _failed(message, error.message)
             continue
         state.settle(desk.target, message.notices[0].key.about, "open", commented_at=clock())

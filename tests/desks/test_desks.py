@@ -375,6 +375,22 @@ def test_rights_that_are_gone_are_no_deleted_tickets(server: Any, url: str) -> N
         assert {row.ticket for row in state.tickets(desk.target)} == {receipt.ticket for receipt in made}
 
 
+def test_a_desk_that_wants_to_be_left_alone_for_long_is(server: Any, url: str) -> None:
+    desk = server.desk()
+    desk.create(key_of("first"), draft())
+    names = [key_of(f"number {number}") for number in range(4)]
+    with State(url) as state:
+        state.apply("night", (), at=NOON, target=desk.target, actions=map(want, names))
+        server.answers("POST", Answer(server.hasty, {"message": "secondary rate limit"}, {"Retry-After": "1800"}))
+        before = server.requests
+        done = outbox.carry_out(list(map(want, names)), desk, state, as_of=NOON, clock=lambda: NOON, evidence="night", digest="sha256:ab")
+        assert [receipt.action for receipt in done] == ["failed"] * 4
+        assert all("not tried" in str(receipt.error) for receipt in done[1:])
+        assert server.requests - before <= 4
+        later = outbox.carry_out(list(map(want, names)), desk, state, as_of=NOON, clock=lambda: NOON, evidence="next", digest="sha256:ab")
+    assert [receipt.action for receipt in later] == ["created"] * 4
+
+
 # The doctor
 
 
