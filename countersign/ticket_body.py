@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from countersign.finding import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LONGEST = 500
 """Characters of one value from outside that are written; what identifies anything is shorter."""
+LINES = 4
+"""Lines of commands that stand for one point."""
+FEWER = (12, 8, 5, 3, 2, 1)
+"""How many points of a list are kept, where more do not fit."""
 CUT = "... and more than fits here; the evidence has it all."
 
 
@@ -91,6 +95,19 @@ def in_markdown(body: Body, most: int) -> str:
     return "".join(pieces)
 
 
+def fitting(body: Body, write: Callable[[Body], str], most: int) -> Body:
+    """Return a body that `write` writes in at most `most` characters, if leaving out numbered points and commands at the end does that.
+
+    So what a list is followed by stays, such as how to fix what it lists. Where that is not enough the shortest is returned.
+    """
+    found = body
+    for kept in FEWER:
+        if len(write(found)) <= most:
+            break
+        found = tuple(less for part in body for less in _shorter(part, kept))  # of the whole body, so that it says once what is left out
+    return found
+
+
 def code(text: str) -> str:
     """Write words as a code span that they cannot end."""
     if not text.strip():
@@ -98,6 +115,16 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _shorter(part: Part, kept: int) -> tuple[Part, ...]:
+    match part:
+        case Points(points, numbered=True) if len(points) > kept:
+            return (Points(points[:kept], numbered=True), line(f"... and {len(points) - kept} more that do not fit here."))
+        case Commands(lines) if len(lines) > kept * LINES:
+            return (Commands((*lines[: kept * LINES], "# ...")),)
+        case _:
+            return (part,)
 
 
 def _plain_lines(body: Body) -> Iterator[str]:

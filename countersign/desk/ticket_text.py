@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from countersign.clock import stamp
 from countersign.desk import DeskError
 from countersign.finding import inert
-from countersign.ticket_body import CUT, in_markdown, in_plain
+from countersign.ticket_body import CUT, fitting, in_markdown, in_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,7 @@ _LAST_LINE = re.compile(r"Ticket key: (cs1-[a-z2-7]{26})")
 _REFERS = re.compile(r"((?<!\w)@|[#!~&$%^](?=[\w\"'{])|[\[*](?=\w+:)|\](?=\())")
 _REFUSALS = frozenset({"wontfix", "wontdo", "notplanned", "declined", "rejected"})
 _SLASH = re.compile(r"(?m)^(\s*)/")
+UNLIMITED = 10**9
 _CUT = f"\n{CUT}"
 
 
@@ -50,15 +51,16 @@ def plain(text: str) -> str:
 def described(draft: Draft, key: str, most: int) -> str:
     """Write the description of at most `most` characters that ends in severity, due date and key; what is too much is cut before those."""
     foot = f"\n\nSeverity: {inert(draft.severity)}\nDue: {_due(draft)}\nTicket key: {key}"
-    body = plain(in_plain(draft.body)).rstrip()
     room = most - len(foot)
+    body = plain(in_plain(fitting(draft.body, in_plain, room))).rstrip()
     return f"{body if len(body) <= room else body[: room - len(_CUT)] + _CUT}{foot}"
 
 
 def described_in_markdown(draft: Draft, key: str, most: int) -> str:
     """Write the same in Markdown, in which what comes from outside stands in code, where nothing is rendered, linked or mentioned."""
     foot = f"\n\n---\n\n- Severity: {inert(draft.severity)}\n- Due: {_due(draft)}\n\nTicket key: {key}"
-    return f"{in_markdown(draft.body, most - len(foot))}{foot}"
+    room = most - len(foot)
+    return f"{in_markdown(fitting(draft.body, lambda body: in_markdown(body, UNLIMITED), room), room)}{foot}"
 
 
 def _due(draft: Draft) -> str:

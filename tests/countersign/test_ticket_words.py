@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from countersign.desk.ticket_text import described, described_in_markdown
 from countersign.expectation import expectations
 from countersign.finding import Known, fingerprint, inert
 from countersign.remediation import Draft, Night, key, plan
@@ -137,6 +139,19 @@ def test_what_is_too_long_is_cut_between_pieces_and_that_is_said(texts: list[str
     body = (Heading("Found"), Points(tuple(((Quoted(text),),) for text in texts), numbered=True), Commands(tuple(texts)))
     whole, cut = in_markdown(body, 10**9), in_markdown(body, most)
     assert cut == whole or (len(cut) <= most and cut.endswith(CUT) and whole.startswith(cut.removesuffix(CUT).rstrip("\n")))
+
+
+@pytest.mark.parametrize("most", [8000, 4000])
+def test_where_little_fits_fewer_findings_are_told_and_still_how_to_fix_them(most: int) -> None:
+    draft = ticket(*(finding(number) for number in range(30)))
+    key_ = key("northwind", "rotation-age", "acme", "maria", "all")
+    assert len(in_plain(draft.body)) > most
+    for text in (described(draft, key_, most), described_in_markdown(draft, key_, most)):
+        assert len(text) <= most
+        assert text.endswith(f"Ticket key: {key_}")
+        assert text.count("more that do not fit here") == 1
+        for wanted in ("AKIAEXAMPLE", "How to fix it", "aws iam ", "What closes this ticket", "countersign exception request"):
+            assert wanted in text
 
 
 @given(st.lists(HOSTILE, min_size=1))
