@@ -141,7 +141,7 @@ def test_what_is_too_long_is_cut_between_pieces_and_that_is_said(texts: list[str
     assert cut == whole or (len(cut) <= most and cut.endswith(CUT) and whole.startswith(cut.removesuffix(CUT).rstrip("\n")))
 
 
-@pytest.mark.parametrize("most", [8000, 4000])
+@pytest.mark.parametrize("most", [6000, 4000])
 def test_where_little_fits_fewer_findings_are_told_and_still_how_to_fix_them(most: int) -> None:
     draft = ticket(*(finding(number) for number in range(30)))
     key_ = key("northwind", "rotation-age", "acme", "maria", "all")
