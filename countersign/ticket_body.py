@@ -83,16 +83,16 @@ def in_markdown(body: Body, most: int) -> str:
 
     Source: GitHub Flavored Markdown 0.29 (code spans, fenced code); GitLab reads these alike.
     """
-    pieces: list[str] = []
-    left = most - len(CUT) - 2
-    for part, piece in _markdown_pieces(body):
-        joined = ("\n" if part else "\n\n") + piece if pieces else piece
-        if len(joined) > left:
-            pieces.append(f"\n\n{CUT}")
+    pieces = ["".join(("\n" if goes_on else "\n\n", piece)) for goes_on, piece in _markdown_pieces(body)]
+    whole = "".join(pieces).removeprefix("\n\n")
+    if len(whole) <= most:
+        return whole
+    kept = ""
+    for piece in pieces:
+        if len(kept) + len(piece) > most - len(CUT):
             break
-        left -= len(joined)
-        pieces.append(joined)
-    return "".join(pieces)
+        kept += piece
+    return f"{kept}\n\n{CUT}".removeprefix("\n\n")
 
 
 def fitting(body: Body, write: Callable[[Body], str], most: int) -> Body:
