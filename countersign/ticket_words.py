@@ -126,9 +126,9 @@ def _how(record: Expectation, findings: Sequence[Known]) -> Iterator[Part]:
         if places:
             yield Points(tuple(((f"Console{f', finding {number}' * (len(findings) > 1)}: ", Quoted(place)),) for number, place in places))
         commands = [text for number, fix in told for text in (*(f"# finding {number}" for _ in fix.commands[:1]), *fix.commands)]
-        if any(LAST in text for text in commands):
-            yield line(f"What stands behind `{LAST.strip()}` deletes: it is for when nobody has used it for as long as you watch.")
         if commands:
+            last = f" What stands behind `{LAST.strip()}` deletes: it is for when nobody has used it for as long as you watch."
+            yield line(f"Run the lines one by one, and read each answer before the next.{last * any(LAST in text for text in commands)}")
             yield Commands(tuple(commands if len(findings) > 1 else fixes[0][1].commands))
         if len(fixes) > len(told):
             yield line(f"The other {len(fixes) - len(told)} alike.")
