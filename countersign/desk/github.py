@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
+from countersign.desk.missing import asked_alone
 from countersign.desk.ticket_text import (
     KEY,
     MARK,
@@ -89,19 +90,7 @@ class GitHubDesk:
             if _number_of(item) in left:
                 left.discard(_number_of(item))
                 found[_id(item)] = _ended(item)
-        for number in sorted(left):
-            try:
-                item = self._read(number)
-            except TicketGoneError:
-                found[f"{PREFIX}{number}"] = None
-                continue
-            except DeskRefusedError:
-                raise
-            except DeskError:
-                continue
-            if item.get("state") == "closed":
-                found[_id(item)] = _ended(item)
-        return found
+        return found | asked_alone(self, left, self._closed_at, PREFIX)
 
     def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
         """Say whether people closed it as not to be fixed: *not planned*."""
@@ -205,6 +194,10 @@ class GitHubDesk:
     def _issues(self, **parameters: str) -> Iterator[dict[str, Any]]:
         items = self._wire.pages(f"{self._repository}/issues", {"creator": self._ourselves, **parameters}, per_page=PAGE)
         return (item for item in items if "pull_request" not in item and isinstance(item.get("number"), int))
+
+    def _closed_at(self, number: int) -> datetime | None:
+        issue = self._read(number)
+        return _ended(issue) if issue.get("state") == "closed" else None
 
     def _read(self, number: int) -> dict[str, Any]:
         issue = self._wire.get(f"{self._repository}/issues/{number}", of_ticket=True)

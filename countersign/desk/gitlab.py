@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.desk import AnswerLostError, DeskError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk import AnswerLostError, DeskError, Entry, Standing, Ticket
+from countersign.desk.missing import asked_alone
 from countersign.desk.ticket_text import (
     KEY,
     MARK,
@@ -85,14 +86,7 @@ class GitLabDesk:
                 left.discard(_number_of(item))
                 if item.get("state") == "closed":
                     found[_id(item)] = _ended(item)
-        for number in sorted(left):
-            try:
-                item = self._read(number)
-            except TicketGoneError:
-                found[f"{PREFIX}{number}"] = None
-            else:
-                if item.get("state") == "closed":
-                    found[_id(item)] = _ended(item)
+        found |= asked_alone(self, left, self._closed_at, PREFIX)
         return {id: found[id] for id in ids if id in found}  # noqa: A001  (as above)
 
     def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
@@ -206,6 +200,10 @@ class GitLabDesk:
     def _issues(self, **parameters: object) -> Iterator[dict[str, Any]]:
         items = self._wire.pages(f"{self._project}/issues", {"scope": "all", **parameters}, per_page=PAGE)
         return (item for item in items if isinstance(item.get("iid"), int))
+
+    def _closed_at(self, number: int) -> datetime | None:
+        issue = self._read(number)
+        return _ended(issue) if _state(issue) == "closed" else None
 
     def _read(self, number: int) -> dict[str, Any]:
         issue = self._wire.get(f"{self._project}/issues/{number}", of_ticket=True)

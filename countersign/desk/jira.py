@@ -14,7 +14,8 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
+from countersign.desk.missing import asked_alone
 from countersign.desk.ticket_text import KEY, MARK, checked, described, foremost, is_refusal, plain, stated_key, title
 from countersign.desk.wire import MOST_PAGES, Wire, json_of, time_of
 from countersign.finding import inert
@@ -81,18 +82,7 @@ class JiraDesk:
                 left.discard(str(item.get("key")))
                 if _state(item) == "closed":
                     found[f"{PREFIX}{item['key']}"] = _ended(item)
-        for number in sorted(left):
-            try:
-                item = self._read(number)
-            except TicketGoneError:
-                found[f"{PREFIX}{number}"] = None
-                continue
-            except DeskRefusedError:
-                raise
-            except DeskError:
-                continue
-            if _state(item) == "closed":
-                found[f"{PREFIX}{number}"] = _ended(item)
+        found |= asked_alone(self, left, self._closed_at, PREFIX)
         return {id: found[id] for id in ids if id in found}  # noqa: A001  (as above)
 
     def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
@@ -279,6 +269,10 @@ class JiraDesk:
             return self._list(f"{API}/issue/{number}/changelog", "values")
         found = self._wire.get(f"{API}/issue/{number}", {"fields": "created", "expand": "changelog"}, of_ticket=True)
         return iter(_items(found.get("changelog"), "histories"))
+
+    def _closed_at(self, number: str) -> datetime | None:
+        issue = self._read(number)
+        return _ended(issue) if _state(issue) == "closed" else None
 
     def _read(self, number: str) -> dict[str, Any]:
         issue = self._wire.get(f"{API}/issue/{number}", {"fields": READ}, of_ticket=True)

@@ -16,7 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError, Transition
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, Transition
+from countersign.desk.missing import asked_alone
 from countersign.desk.request_tracker_wire import Wire
 from countersign.desk.ticket_text import EVIDENCE
 from countersign.desk.wire import time_of
@@ -37,8 +38,6 @@ SUBJECT_BYTES = 200
 """RT cuts a subject after so many bytes of UTF-8."""
 CHUNK = 100
 """Tickets asked for in one search."""
-MOST_MISSING = 50
-"""With more tickets than this out of sight, it is our account that sees too little."""
 ATTEMPTS = 5
 """How often a change is tried anew because somebody else was faster."""
 NEW_TEXT = "The description of this ticket is now:\n\n"
@@ -105,21 +104,7 @@ class RequestTrackerDesk:
             seen = {int(item["id"]) for item in self._search(f"({which})")}
             missing += [number for number in part if number not in seen]
             found |= {f"{PREFIX}{item['id']}": _ended(item) for item in self._search(f"({which}) AND Status = '__Inactive__'")}
-        if len(missing) > MOST_MISSING:
-            raise DeskError(f"{self.target} shows nothing of {len(missing)} tickets that we made", fix="give our account ShowTicket")
-        for number in missing:
-            try:
-                record = self._read(number)
-            except TicketGoneError:
-                found[f"{PREFIX}{number}"] = None
-                continue
-            except DeskRefusedError:
-                raise
-            except DeskError:
-                continue
-            if record.fields.get("Status") == "deleted" or self._inactive(record.number):
-                found[f"{PREFIX}{number}"] = _ended(record.fields)
-        return found
+        return found | asked_alone(self, missing, self._closed_at, PREFIX)
 
     def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
         """Say whether people closed it as not to be fixed: with the status that the settings name."""
@@ -264,6 +249,10 @@ class RequestTrackerDesk:
 
     def _inactive(self, number: int) -> bool:
         return any(True for _ in self._search(f"id = {number} AND Status = '__Inactive__'"))
+
+    def _closed_at(self, number: int) -> datetime | None:
+        record = self._read(number)
+        return _ended(record.fields) if record.fields.get("Status") == "deleted" or self._inactive(record.number) else None
 
     def _read(self, number: int) -> _Record:
         fields, etag = self._wire.get(f"ticket/{number}", of_ticket=True)

@@ -14,7 +14,8 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket, TicketGoneError
+from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, Entry, Standing, Ticket
+from countersign.desk.missing import asked_alone
 from countersign.desk.ticket_text import checked, described, foremost, plain, stated_key, title
 from countersign.desk.wire import MOST_PAGES, Wire, an_object, time_of
 from countersign.finding import inert
@@ -83,14 +84,7 @@ class ServiceNowDesk:
                 left.discard(str(item["sys_id"]))
                 if self._state(item) == "closed":
                     found[f"{PREFIX}{item['sys_id']}"] = _ended(item)
-        for number in sorted(left):
-            try:
-                item = self._read(number)
-            except TicketGoneError:
-                found[f"{PREFIX}{number}"] = None
-            else:
-                if self._state(item) == "closed":
-                    found[f"{PREFIX}{number}"] = _ended(item)
+        found |= asked_alone(self, left, self._closed_at, PREFIX)
         return {id: found[id] for id in ids if id in found}  # noqa: A001  (as above)
 
     def declined(self, id: str) -> bool:  # noqa: A002  (the port's name)
@@ -210,6 +204,10 @@ class ServiceNowDesk:
 
     def _patch(self, number: str, changes: Mapping[str, object]) -> None:
         self._wire.write("PATCH", f"{self._table}/{number}", changes, of_ticket=True)
+
+    def _closed_at(self, number: str) -> datetime | None:
+        task = self._read(number)
+        return _ended(task) if self._state(task) == "closed" else None
 
     def _read(self, number: str) -> dict[str, Any]:
         asked = {"sysparm_fields": FIELDS, "sysparm_exclude_reference_link": "true", "sysparm_display_value": "false"}
