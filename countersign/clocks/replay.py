@@ -254,7 +254,8 @@ def _put_right(name: ClockName, lap: Lap, terms: Terms, pauses: tuple[Pause, ...
     allowed, due = run.allowed, run.due()
     if allowed is None or due is None:
         return run.clock(ended, "unknown", NOT_AGREED if allowed is None else "its time is over beyond the end of the calendar")
-    late_when_seen = lap.seen is not None and run.partner(lap.seen) >= allowed
+    # At the very instant at which its time is over it may still end in time; whatever failed then did not, as any later one knows.
+    late_when_seen = lap.seen is not None and lap.seen >= due and now > due
     if late_when_seen or (lap.taken is not None and run.partner(lap.open_until(lap.taken.at) or run.started) > allowed):
         return run.clock(ended, "missed", _HELD if ended is None and run.held else None)
     if ended is not None:

@@ -36,11 +36,10 @@ judged AS (
     SELECT *, epoch_us(as_of) - opened_us AS untold_us,
            CASE WHEN is_under_plan THEN CASE verdict WHEN 'fails' THEN if_fails ELSE if_unread END
                 WHEN due IS NULL THEN 'unknown'
-                WHEN (verdict = 'fails' AND as_of >= due) OR seen_at >= due THEN 'missed'
+                WHEN (verdict = 'fails' AND as_of > due) OR seen_at >= due THEN 'missed'     -- at that very instant it may still end in time
                 WHEN verdict = 'fails' OR as_of < over THEN 'running'
                 ELSE 'unknown' END AS put_right,
-           -- at the very instant at which its time is over it is late already
-           (epoch_us(as_of) + 1 - epoch_us(due)) / 3600e6 AS hours_past_due
+           (epoch_us(as_of) - epoch_us(due)) / 3600e6 AS hours_past_due
     FROM agreed
 ),
 running AS (

@@ -129,7 +129,7 @@ class AgreedThen(NamedTuple):
     worked_us: int | None = None
     """The partner's time so far."""
     due: datetime | None = None
-    """From when on seeing it fail is seeing it late; None: that is beyond the calendar."""
+    """Seeing it fail then is seeing it late, as any later night knows; None: that is beyond the calendar."""
     over: datetime | None = None
     """From when on its end is late: business hours may have stood still since `due`."""
 

@@ -282,7 +282,7 @@ def expected(one: Stood, slas: Slas) -> dict[str, bool | str]:
     for clock, limit in (("rotate", slas.rotate), ("revoke", slas.revoke)):
         if not excepted and CLOCKS[one.control] == clock and limit is not None:
             seen = one.seen_at if unsure else AS_OF
-            late = seen is not None and seen - one.since >= limit
+            late = seen is not None and seen - one.since >= limit and age > limit
             found[clock] = late or (unsure and age > limit and "unknown")
     return found
 

@@ -183,6 +183,8 @@ def test_what_is_seen_failing_past_its_time_is_missed_and_what_nobody_saw_is_unk
     assert [("running", False), ("unknown", True)] == [state(told, 6.5), state(told, 7.5)]
     assert "nobody has looked since" in str(clock(told, 7.5).why)
     assert ("missed", True) == state(story(on(0, "new"), on(8, "seen")), 8.5)
+    at_the_end = story(on(0, "new"), on(7, "seen"))
+    assert [("running", False), ("missed", True)] == [state(at_the_end, 7), state(at_the_end, 7.01)]
     assert ("met", False) == state(story(on(0, "new"), on(6, "seen"), on(7, "resolved")), 30)
     assert ("missed", False) == state(story(on(0, "new"), on(7, "seen"), on(8, "resolved")), 30)
     between = clock(story(on(0, "new"), on(6, "seen"), on(8, "resolved")), 30)
