@@ -26,12 +26,13 @@ def escalation(programme: str) -> State[None]:
         done = escalate(load(Path(programme)), lambda: datetime.now(UTC))
     except StateBusyError as error:
         return State(type=StateType.COMPLETED, message=f"nothing was done: {error.message}")
-    for message in done.failed:
-        log.warning("%s", message.error)
-    said = f"{len(done.told)} told, {len(done.failed)} not, {done.later} comments later, {len(done.unreachable)} steps with nobody to tell"
-    if done.failed or done.unreachable:
-        return State(type=StateType.FAILED, name="Not told", message=said)
-    return State(type=StateType.COMPLETED, message=said)
+    for trouble in (*(message.error for message in done.failed), *done.troubles):
+        log.warning("%s", trouble)
+    said = (
+        f"{len(done.told)} told, {len(done.failed)} not, {done.later} comments later, {len(done.unreachable)} steps with nobody to tell, "
+        f"{done.unclear} findings of which nobody knows what was agreed, {len(done.troubles)} plans not read"
+    )
+    return State(type=StateType.COMPLETED, message=said) if done.ok else State(type=StateType.FAILED, name="Not told", message=said)
 
 
 @flow(name="owner-digest", flow_run_name="tell owners what is theirs", persist_result=False, validate_parameters=True)

@@ -10,6 +10,8 @@ from countersign.cli.options import HERE, AsJson, ProgrammeFolder
 from countersign.results import EXIT_ACT, EXIT_FINE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from countersign.notices.escalation import Message, Pass
 
 LINES = 5
@@ -26,7 +28,8 @@ def escalate(
 
     Needs no cloud and no run. Meant to be started every few minutes (deployments/prefect.yaml has it as `escalation`).
 
-    Exit code 0: all were told, or nobody had to be; 1: a message did not get through, or there is nobody to tell.
+    Exit code 0: all were told, or nobody had to be; 1: a message did not get through, there is nobody to tell, or what was agreed is not on
+    file.
     """
     from countersign.notices.escalation import escalate as tell
     from countersign.programme import load
@@ -37,7 +40,7 @@ def escalate(
         show.document(_document(done, dry=dry_run))
     else:
         _print(done, dry=dry_run, channels=len(loaded.escalation.channels))
-    return EXIT_ACT if done.failed or done.unreachable else EXIT_FINE
+    return EXIT_FINE if done.ok else EXIT_ACT
 
 
 def _document(done: "Pass", *, dry: bool) -> dict[str, Any]:
@@ -51,6 +54,7 @@ def _document(done: "Pass", *, dry: bool) -> dict[str, Any]:
             for each in done.unreachable
         ],
         "unclear": done.unclear,
+        "troubles": done.troubles,
     }
 
 
@@ -75,13 +79,18 @@ def _print(done: "Pass", *, dry: bool, channels: int) -> None:
             show.out(show.text(f"    - ... and {len(message.lines) - LINES} more", "dim"))
         if message.error is not None:
             show.out(show.text(f"    {message.error}; it is tried again by the next pass", "red"))
+    show.out(*(show.text(said, "red" if bad else "default") for said, bad in _besides(done, channels)))
+
+
+def _besides(done: "Pass", channels: int) -> "Iterator[tuple[str, bool]]":
+    """Yield what else is to be known, and whether it is bad."""
     if done.later:
-        show.out(show.text(f"{done.later} tickets are commented later: somebody was told today, or a run is writing to them."))
+        yield f"{done.later} tickets are commented later: somebody was told today, or a run is writing to them.", False
     if done.unreachable:
-        show.out(
-            show.text(f"Nobody can be told of {len(done.unreachable)} of these: name live owners with e-mail addresses in the register.")
-        )
+        yield f"Nobody can be told of {len(done.unreachable)} steps: name live owners with e-mail addresses in the register.", True
+    for trouble in done.troubles:
+        yield f"Nobody is told of a plan: {trouble}", True
     if done.unclear:
-        show.out(show.text(f"What was agreed when {done.unclear} open findings began is not on file; `countersign clocks` says why."))
+        yield f"What was agreed when {done.unclear} open findings began is not on file; `countersign clocks` says why.", False
     if not channels:
-        show.out(show.text("No channel is configured, so only tickets are commented: `escalation: {channels: [...]}` in countersign.yaml."))
+        yield "No channel is configured, so only tickets are commented: `escalation: {channels: [...]}` in countersign.yaml.", False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 TOLD_TOO = 100
 """From this step on a partner's contacts are told of what is theirs to put right."""
+_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"'\\?&=#%/]+@[^\s@,;:<>()\[\]\"'\\?&=#%/]+")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,16 +24,17 @@ class Recipient:
     """Somebody who can be written to."""
 
     ref: str
-    """A person's id, or `partner/contact` and a number for a partner's contacts in their order."""
+    """A person's id, or `partner:address` for one of a partner's contacts."""
     name: str
     address: str | None
-    """Of e-mail; None: none is known, so no message reaches them."""
+    """One mailbox; None: none is known, so no message reaches them."""
 
 
 def told_at(register: Register, reached: Reached, percent: int) -> tuple[Recipient, ...]:
-    """Return who is told at this step of the ladder, by id; nobody: nobody who could be told is there any more.
+    """Return who is told at this step of the ladder, by id; nobody: the register has nobody who could be told.
 
-    Where nobody live holds the role, the next one up is told in their place. A partner hears of its own alone, and of no plan.
+    Where nobody active with an address holds the role, the next one up is told in their place, and above the last one the nearest below.
+    A partner hears of its own alone, and of no plan.
     """
     return tuple(sorted(set(_at(register, reached, percent))))
 
@@ -39,19 +42,21 @@ def told_at(register: Register, reached: Reached, percent: int) -> tuple[Recipie
 def person(register: Register, ref: str | None) -> Recipient | None:
     """Return an active person of the customer's; None: there is none of this id."""
     found = register.live(ref)
-    return None if found is None else Recipient(found.id, found.name, found.email)
+    return None if found is None else Recipient(found.id, found.name, _one_mailbox(found.email))
 
 
 def _at(register: Register, reached: Reached, percent: int) -> Iterator[Recipient]:
     here = RUNGS.index(percent)
     if percent == TOLD_TOO and reached.clock != "approve":
         yield from _contacts(register, reached.partner)
-    for higher in RUNGS[here:]:
-        people = [each for ref in _role(register, reached, higher) if (each := _whom(register, reached, ref))]
-        if people:
-            for each in people:
-                yield from each
+    unreachable: tuple[Recipient, ...] = ()
+    for step in (*RUNGS[here:], *reversed(RUNGS[:here])):
+        people = tuple(each for ref in _role(register, reached, step) for each in _whom(register, reached, ref))
+        if any(each.address is not None for each in people):
+            yield from people
             return
+        unreachable = unreachable or people
+    yield from unreachable
 
 
 def _role(register: Register, reached: Reached, percent: int) -> tuple[str | None, ...]:
@@ -79,6 +84,12 @@ def _whom(register: Register, reached: Reached, ref: str | None) -> tuple[Recipi
 def _contacts(register: Register, partner: str | None) -> Iterator[Recipient]:
     entry = register.partners.get(partner or "")
     if entry is not None:
-        for number, contact in enumerate(entry.contacts.escalation, 1):
-            if "@" in contact:
-                yield Recipient(f"{entry.id}/contact-{number}", entry.name, contact)
+        for contact in entry.contacts.escalation:
+            address = _one_mailbox(contact)
+            if address is not None:
+                yield Recipient(f"{entry.id}:{address}", entry.name, address)
+
+
+def _one_mailbox(text: str | None) -> str | None:
+    """Return an address that is one mailbox and nothing more: a list, or what an address of a channel would read as more, is none."""
+    return text if text is not None and text.isprintable() and _ADDRESS.fullmatch(text) else None

@@ -19,7 +19,6 @@ from countersign.notices import channels
 from countersign.notices.audience import Recipient, person
 from countersign.notices.outbox import DIGEST, Key, Outbox
 from countersign.notices.undecided import undecided
-from countersign.register.approvals import may_approve
 from countersign.register.exceptions import accountable, approvers
 from countersign.schema import findings, reading, tickets
 from countersign.shares import unknown_in_words
@@ -184,7 +183,7 @@ def title(programme: Programme, digest: Digest) -> str:
 def lines(digest: Digest) -> Iterator[str]:
     """Yield the lines of a digest: plain text, in which names from outside do nothing."""
     when = "no run has come to verdicts yet" if digest.as_of is None else f"as of the run of {digest.as_of:%Y-%m-%d %H:%M} UTC"
-    yield f"{digest.person.name}, this is what you answer for, {when}."
+    yield f"{tame(digest.person.name, LONGEST)}, this is what you answer for, {when}."
     sections: tuple[tuple[str, Iterable[str]], ...] = (
         ("Waiting for your decision", digest.decide),
         ("Overdue", map(_line, digest.overdue)),
@@ -244,8 +243,9 @@ def _whose(programme: Programme, rows: Iterable[tuple[str | None, Row]]) -> tupl
 def _to_decide(programme: Programme, now: datetime) -> defaultdict[str, list[str]]:
     """Return what waits for each person: plans, exceptions that were asked for, and exceptions that end soon."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for plan in undecided(programme, now):
-        for who in may_approve(programme.register, plan.control, plan.asked.requested_by):
+    for waiting in undecided(programme, now)[0]:
+        plan = waiting.plan
+        for who in waiting.whom:
             changes = f"{len(plan.steps)} change{'s' * (len(plan.steps) != 1)}"
             found[who].append(f"plan {plan.id} against {plan.asked.partner}, {changes}: approve or decline it by {_at(plan.expires)}")
     today = programme.register.today(now)

@@ -66,26 +66,36 @@ class Pass:
     unreachable: tuple[Reached, ...]
     """Steps at which there is nobody who a message could be sent to."""
     unclear: int
-    """Open findings of which nobody can tell what was agreed when they began."""
+    """Open findings of which nobody can tell what was agreed when they began, so that nobody is told of them."""
+    troubles: tuple[str, ...]
+    """Why plans could not be read, so that nobody is told of them."""
+
+    @property
+    def ok(self) -> bool:
+        """Say whether everybody was told of everything."""
+        return not (self.failed or self.unreachable or self.unclear or self.troubles)
 
 
 def escalate(programme: Programme, clock: Callable[[], datetime], *, dry: bool = False) -> Pass:
     """Tell whoever has not been told yet, each step once; what does not get through is tried again by the next pass.
 
     `dry`: say what would be told, and neither send nor note anything. Raises StateBusyError while another pass works, and
-    CountersignError when the state database, a plan or the register's past cannot be read.
+    CountersignError when the state database cannot be read.
     """
     now = clock()
     stand = ladders(programme, now)
-    due, unreachable = _due(programme, stand)
+    reached, unreachable = _due(programme, stand)
     with State(programme.state) as state:
         if dry:
-            outbox = Outbox(state.engine)
-            messages = _messages(programme, due, [Notice(0, key, again=False) for key in sorted(due) if not outbox.told(key)])
-            return Pass(tuple(messages), (), 0, unreachable, stand.unclear)
+            told_already = Outbox(state.engine).told()
+            keys = [key for key in sorted(reached) if not told_already(key)]
+            messages = _messages(programme, reached, [Notice(0, key, again=False) for key in keys])
+            return Pass(tuple(messages), (), 0, unreachable, stand.unclear, stand.troubles)
         with state.lock(f"telling (pid {os.getpid()})", now, "telling"):
             outbox = Outbox(state.engine)
             outbox.recover(digests=False)
+            told_already = outbox.told()
+            due = {key: steps for key, steps in reached.items() if not told_already(key)}
             outbox.claim(due, now)
             waiting = outbox.waiting()
             # What ended before anybody could be told of it is told to nobody.
@@ -93,25 +103,26 @@ def escalate(programme: Programme, clock: Callable[[], datetime], *, dry: bool =
             done = list(_told(programme, state, outbox, _messages(programme, due, [each for each in waiting if each.key in due]), clock))
     told = tuple(message for message in done if message is not None and message.error is None)
     failed = tuple(message for message in done if message is not None and message.error is not None)
-    return Pass(told, failed, done.count(None), unreachable, stand.unclear)
+    return Pass(told, failed, done.count(None), unreachable, stand.unclear, stand.troubles)
 
 
-def _due(programme: Programme, stand: Ladders) -> tuple[dict[Key, Reached], tuple[Reached, ...]]:
-    """Return what is to have been told by now, and the steps that nobody can be told of."""
-    found: dict[Key, Reached] = {}
+def _due(programme: Programme, stand: Ladders) -> tuple[dict[Key, list[Reached]], tuple[Reached, ...]]:
+    """Return what is to have been told by now, and what nobody can be told of that its last step is reached."""
+    found: defaultdict[Key, list[Reached]] = defaultdict(list)
     unreachable = []
-    settings = programme.escalation
+    rungs = {rung for channel in programme.escalation.channels for rung in channel.rungs}
     for reached in stand.reached:
         keys = [key for percent in RUNGS if percent <= reached.percent for key in _keys(programme, reached, percent)]
-        found.update(dict.fromkeys(keys, reached))
-        if settings.channels and not any(key.channel != ON_TICKET for key in keys):
+        for key in keys:
+            found[key].append(reached)
+        if reached.percent in rungs and not any(key.channel != ON_TICKET and key.percent == reached.percent for key in keys):
             unreachable.append(reached)
-    return found, tuple(unreachable)
+    return dict(found), tuple(unreachable)
 
 
 def _keys(programme: Programme, reached: Reached, percent: int) -> Iterator[Key]:
     settings = programme.escalation
-    place = (reached.about, reached.clock, reached.since, percent)
+    place = (reached.group, reached.clock, reached.since, percent)
     for channel in settings.channels:
         if percent not in channel.rungs:
             continue
@@ -121,18 +132,19 @@ def _keys(programme: Programme, reached: Reached, percent: int) -> Iterator[Key]
         else:
             yield Key(*place, channel.name, "")
     if settings.tickets and reached.ticket is not None and percent in TICKET_RUNGS:
-        yield Key(*place, ON_TICKET, "")
+        yield Key(reached.about, *place[1:], ON_TICKET, "")
 
 
-def _messages(programme: Programme, due: Mapping[Key, Reached], notices: Sequence[Notice]) -> list[Message]:
+def _messages(programme: Programme, due: Mapping[Key, Sequence[Reached]], notices: Sequence[Notice]) -> list[Message]:
     """Put what is to be told together: one message for each recipient on a channel, and one comment for each ticket."""
     groups: defaultdict[tuple[str, str, str | None], list[Notice]] = defaultdict(list)
     for notice in notices:
-        ticket = due[notice.key].ticket if notice.key.channel == ON_TICKET else None
+        ticket = due[notice.key][0].ticket if notice.key.channel == ON_TICKET else None
         groups[notice.key.channel, notice.key.recipient, ticket].append(notice)
-    people = {each.ref: each for reached in due.values() for percent in RUNGS for each in told_at(programme.register, reached, percent)}
+    steps = [reached for found in due.values() for reached in found]
+    people = {each.ref: each for reached in steps for percent in RUNGS for each in told_at(programme.register, reached, percent)}
     return [
-        _message(programme, channel, people.get(recipient), ticket, [due[each.key] for each in held], tuple(held))
+        _message(programme, channel, people.get(recipient), ticket, [reached for each in held for reached in due[each.key]], tuple(held))
         for (channel, recipient, ticket), held in sorted(groups.items(), key=lambda group: (group[0][0], group[0][1], group[0][2] or ""))
     ]
 

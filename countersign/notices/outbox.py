@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from countersign.schema import Utc, create, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from datetime import datetime
 
     from sqlalchemy.engine import Engine
@@ -27,7 +27,7 @@ notices = sa.Table(
     "notices",
     _metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("about", sa.Text, nullable=False, comment="key of a ticket, id of a plan, or `digest`"),
+    sa.Column("about", sa.Text, nullable=False, comment="control and partner, key of a ticket, id of a plan, or `digest`"),
     sa.Column("clock", sa.Text, nullable=False),
     sa.Column("since", Utc, nullable=False),
     sa.Column("percent", sa.Integer, nullable=False),
@@ -101,11 +101,13 @@ class Outbox:
                 Notice(row.id, Key(*(getattr(row, name) for name in KEY)), row.state == "unknown") for row in connection.execute(query)
             )
 
-    def told(self, key: Key) -> bool:
-        """Say whether this was told, or may have been."""
-        mine = sa.and_(*(notices.c[name] == getattr(key, name) for name in KEY))
+    def told(self) -> Callable[[Key], bool]:
+        """Return what says whether this step, or a higher one of its ladder, was told to its recipient over its channel."""
+        place = tuple(notices.c[name] for name in KEY if name != "percent")
+        query = sa.select(*place, sa.func.max(notices.c.percent)).where(notices.c.state == "told").group_by(*place)
         with self._engine.connect() as connection:
-            return connection.scalar(sa.select(notices.c.id).where(mine, notices.c.state != "claimed")) is not None
+            highest = {tuple(row[:-1]): row[-1] for row in connection.execute(query)}
+        return lambda key: key.percent <= highest.get(tuple(getattr(key, name) for name in KEY if name != "percent"), -1)
 
     def settle(self, ids: Collection[int], state: NoticeState, *, at: datetime, error: str | None = None) -> None:
         """Record what became of rows; `sending` counts as a try, and `error` is the last one's."""

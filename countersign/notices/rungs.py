@@ -16,18 +16,20 @@ from countersign.clocks.nights import TermsThen, judged
 from countersign.clocks.replay import RUNGS
 from countersign.expectation import expectations
 from countersign.notices.undecided import undecided
-from countersign.register.approvals import may_approve
+from countersign.register.exceptions import exception_valid
 from countersign.schema import findings, reading, tickets
 from countersign.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
     from countersign.clocks.nights import JudgedNight
+    from countersign.notices.undecided import Waiting
     from countersign.programme import Programme
+    from countersign.register.records import Register
 
 Ladder = Literal["escalate", "rotate", "revoke", "approve"]
 _OfFinding = Literal["escalate", "rotate", "revoke"]
@@ -40,6 +42,8 @@ class Reached:
 
     about: str
     """Key of the ticket that carries them, `-` where none does, or id of the plan."""
+    group: str
+    """What stays the same whatever ticket carries them and whoever is accountable: control and partner; or id of the plan."""
     ticket: str | None
     """The desk's id; None: the desk has no open ticket for them."""
     clock: Ladder
@@ -66,6 +70,8 @@ class Ladders:
     """Worst first."""
     unclear: int
     """Open findings of which nobody can tell what was agreed when they began."""
+    troubles: tuple[str, ...] = ()
+    """Why plans could not be read."""
 
 
 class _Standing(NamedTuple):
@@ -84,14 +90,15 @@ class _Standing(NamedTuple):
 def ladders(programme: Programme, now: datetime) -> Ladders:
     """Return the steps that are reached at `now` (UTC), of what the last run that could look saw failing. Nothing is written.
 
-    Raises CountersignError when the state database or a plan cannot be read.
+    Raises CountersignError when the state database cannot be read; a plan that cannot be is said, and hides nothing else.
     """
     with reading(programme.state) as db:
         if db is None or not sa.inspect(db).has_table(findings.name):
             return Ladders((), 0)
         nights = _Agreed(judged(db, programme.customer, programme.evidence.store))
-        groups = tuple(_standing(db))
-    found = list(_of_plans(programme, now))
+        groups = tuple(_standing(db, _accepted(programme.register, now)))
+    waiting, troubles = undecided(programme, now)
+    found = [each for one in waiting if (each := _of_plan(programme, one, now)) is not None]
     unclear = 0
     ends_by = {record.id: record.clock for record in expectations()}
     for group in groups:
@@ -100,7 +107,8 @@ def ladders(programme: Programme, now: datetime) -> Ladders:
             unclear += group.findings
         else:
             found += (each for name in _clocks(group, ends_by.get(group.control)) if (each := _highest(group, name, terms, now)))
-    return Ladders(tuple(sorted(found, key=lambda each: (-each.percent, _RANK[each.severity], each.due, each.about, each.clock))), unclear)
+    worst_first = sorted(found, key=lambda each: (-each.percent, _RANK[each.severity], each.due, each.group, each.about, each.clock))
+    return Ladders(tuple(worst_first), unclear, troubles)
 
 
 class _Agreed:
@@ -125,7 +133,13 @@ def _clocks(group: _Standing, ends_by: str | None) -> tuple[_OfFinding, ...]:
     return (*telling, *(name for name in ending if name == ends_by))
 
 
-def _standing(db: Connection) -> Iterator[_Standing]:
+def _accepted(register: Register, now: datetime) -> tuple[tuple[str, str], ...]:
+    """Return what is accepted by the register of today, as control and subject: a run may not have seen it yet."""
+    held = (entry for entry in register.exceptions.values() if exception_valid(register, entry, now) is None)
+    return tuple(sorted((entry.control, entry.subject) for entry in held))
+
+
+def _standing(db: Connection, accepted: tuple[tuple[str, str], ...]) -> Iterator[_Standing]:
     rank = sa.func.min(sa.case(_RANK, value=findings.c.severity, else_=3))
     latest = sa.select(sa.func.max(tickets.c.id)).group_by(tickets.c.target, tickets.c.key)
     live = sa.select(tickets.c.key, tickets.c.ticket).where(tickets.c.id.in_(latest), tickets.c.state == "open").subquery()
@@ -134,6 +148,7 @@ def _standing(db: Connection) -> Iterator[_Standing]:
         sa.select(*place, rank, sa.func.count())
         .outerjoin(live, live.c.key == findings.c.ticket_key)
         .where(findings.c.state == "open", findings.c.unobserved_since.is_(None), findings.c.control.not_in(WITHOUT))
+        .where(sa.tuple_(findings.c.control, findings.c.subject).not_in(accepted))
         .group_by(*place)
         .order_by(findings.c.control, findings.c.since)
     )
@@ -148,21 +163,21 @@ def _highest(group: _Standing, clock: _OfFinding, terms: Terms, now: datetime) -
     if percent is None:
         return None
     return Reached(
-        about=group.key or "-", ticket=group.ticket, clock=clock, control=group.control, partner=group.partner,
+        about=group.key or "-", group=f"{group.control}|{group.partner or '-'}", ticket=group.ticket, clock=clock,
+        control=group.control, partner=group.partner,
         accountable=() if group.accountable is None else (group.accountable,), severity=list(_RANK)[group.rank], count=group.findings,
         since=group.since, due=terms.after(clock, group.since, allowed), percent=percent,
     )  # fmt: skip
 
 
-def _of_plans(programme: Programme, now: datetime) -> Iterator[Reached]:
-    """Yield what is reached of the time in which a plan is to be decided on; a decision that does not come pauses the partner's clocks."""
-    within: timedelta = programme.register.revocation.approve_within
-    for plan in undecided(programme, now):
-        percent = max((each for each in RUNGS if plan.made_at + within * each / 100 <= now), default=None)
-        if percent is None:
-            continue
-        yield Reached(
-            about=plan.id, ticket=None, clock="approve", control=plan.control, partner=plan.asked.partner,
-            accountable=may_approve(programme.register, plan.control, plan.asked.requested_by), severity="critical", count=1,
-            since=plan.made_at, due=plan.made_at + within, percent=percent,
-        )  # fmt: skip
+def _of_plan(programme: Programme, waiting: Waiting, now: datetime) -> Reached | None:
+    """Return what is reached of the time in which a plan is to be decided on, by the register of today."""
+    plan, within = waiting.plan, programme.register.revocation.approve_within
+    percent = max((each for each in RUNGS if plan.made_at + within * each / 100 <= now), default=None)
+    if percent is None:
+        return None
+    return Reached(
+        about=plan.id, group=plan.id, ticket=None, clock="approve", control=plan.control, partner=plan.asked.partner,
+        accountable=waiting.whom,
+        severity="critical", count=1, since=plan.made_at, due=plan.made_at + within, percent=percent,
+    )  # fmt: skip

@@ -106,7 +106,7 @@ def rotation(folder: Path) -> str:
 
 def test_each_step_is_told_once_to_whom_it_concerns(folder: Path, hooked: Hook) -> None:
     configured(folder, PEOPLE, ROOM)
-    assert at(folder, 3 * DAY) == Pass((), (), 0, (), 0)
+    assert at(folder, 3 * DAY) == Pass((), (), 0, (), 0, ())
     expected = {3.5: [DUTY], 5.25: [BEN], 7: [ADA, DUTY, "room"], 10.5: [CLEO, "room"]}
     for days, addresses in expected.items():
         hooked.took.clear()
