@@ -138,8 +138,8 @@ class _Run:
 
     @property
     def held(self) -> bool:
-        """Return whether an exception holds."""
-        return self.lap.open_until(self.now) != self.now
+        """Return whether an exception holds; it does from the very instant at which a run told of it."""
+        return not any(start <= self.now and (end is None or self.now < end) for start, end in self.lap.open)
 
     @property
     def hours(self) -> Hours | None:
@@ -221,8 +221,9 @@ def _detected(lap: Lap, terms: Terms, now: datetime) -> Clock:
 def _escalated(lap: Lap, terms: Terms, now: datetime) -> Clock:
     """Return the clock of telling: from when it was first open until the desk has a ticket for it."""
     run = _Run("escalate", lap, terms, lap.open[0][0], now)
-    end = lap.told or lap.ended
-    ended = None if end is None else end.at
+    # What a plan took away, as a run confirmed, nobody has to be told of any more.
+    end = lap.told or ((lap.taken or lap.ended) if lap.ended is not None else None)
+    ended = None if end is None else max(end.at, run.started)
     if run.allowed is None:
         return run.clock(ended, "unknown", NOT_AGREED)
     # That there is no ticket is known at any time; whether there should be one, only while somebody can look.
