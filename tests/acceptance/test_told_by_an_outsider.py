@@ -1,7 +1,4 @@
-"""What docs/how-to/be-told.md promises, tried by somebody who read only that: who hears what, when, and how often.
-
-Each `xfail` is a difference between the page and the program.
-"""
+"""What docs/how-to/be-told.md promises, tried by somebody who read only that: who hears what, when, and how often."""
 
 from __future__ import annotations
 
