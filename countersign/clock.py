@@ -43,6 +43,11 @@ def stamp(when: datetime) -> str:
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def minute(when: datetime) -> str:
+    """Write an instant for people, to the minute: `2026-11-22 08:30 UTC`. It has to be in UTC."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
 def duration(text: str) -> timedelta:
     """Read an ISO 8601 duration of weeks, days, hours, minutes, seconds; a day is 24 hours.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from countersign.clock import minute
 from countersign.clocks.laps import laps
 from countersign.clocks.story import KNOWN, in_order
 from countersign.terms import CLOCKS
@@ -240,7 +241,7 @@ def _untold(run: _Run, until: datetime) -> tuple[ClockState, str | None]:
     lap, allowed = run.lap, run.allowed or _NONE
     over, excepted = run.partner(until) > allowed, lap.open_until(until) != until
     if over and not excepted:
-        return "unknown", f"whether it still failed is not known: its scope could not be read since {_said(lap.blind or until)}"
+        return "unknown", f"whether it still failed is not known: its scope could not be read since {minute(lap.blind or until)}"
     if lap.ended is not None:
         return "met", "it ended before anybody had to be told"
     return "running", "while an exception holds, nobody need be told" if excepted else None
@@ -267,14 +268,14 @@ def _put_right(name: ClockName, lap: Lap, terms: Terms, pauses: tuple[Pause, ...
 def _stands(run: _Run, now: datetime, allowed: timedelta, due: datetime) -> tuple[ClockState, str | None]:
     lap = run.lap
     if lap.taken is not None:
-        return "running", f"taken away by {lap.taken.source} at {_said(lap.taken.at)}; no run has confirmed it yet"
+        return "running", f"taken away by {lap.taken.source} at {minute(lap.taken.at)}; no run has confirmed it yet"
     if run.partner(now) <= allowed:
         return "running", _HELD if run.held else None
     if run.held and (lap.open_until(now) or due) <= due:
         return "running", "an exception held when its time was over, and holds"
-    blind = "nobody has looked since" if lap.blind is None else f"its scope could not be read since {_said(lap.blind)}"
-    seen = "never seen open" if lap.seen is None else f"last seen failing at {_said(lap.seen)}"
-    return "unknown", f"its time was over at {_said(due)}; {seen}, and {blind}"
+    blind = "nobody has looked since" if lap.blind is None else f"its scope could not be read since {minute(lap.blind)}"
+    seen = "never seen open" if lap.seen is None else f"last seen failing at {minute(lap.seen)}"
+    return "unknown", f"its time was over at {minute(due)}; {seen}, and {blind}"
 
 
 def _ended(run: _Run, ended: datetime, allowed: timedelta, due: datetime) -> tuple[ClockState, str | None]:
@@ -283,8 +284,8 @@ def _ended(run: _Run, ended: datetime, allowed: timedelta, due: datetime) -> tup
         return "met", None if lap.taken is None else f"taken away by {lap.taken.source}, which a run confirmed"
     if (lap.open_until(ended) or due) <= due:
         return "met", "an exception held when its time was over, until it was gone"
-    seen = "it was never seen open" if lap.seen is None else f"it was last seen failing at {_said(lap.seen)}"
-    return "unknown", f"{seen} and gone at {_said(ended)}; its time was over in between, at {_said(due)}"
+    seen = "it was never seen open" if lap.seen is None else f"it was last seen failing at {minute(lap.seen)}"
+    return "unknown", f"{seen} and gone at {minute(ended)}; its time was over in between, at {minute(due)}"
 
 
 def _pauses(lap: Lap, events: Sequence[Event], terms: Terms, now: datetime) -> tuple[Pause, ...]:
@@ -314,7 +315,3 @@ def _unknown(lap: Lap, name: ClockName, why: str) -> Clock:
         clock=name, life=lap.number, started=None, ended=lap.began.at if name == "detect" else None, agreed=None, allowed=None, hours=None,
         exposure=None, partner_time=None, due=None, pauses=(), rungs=(), state="unknown", why=why, late=False, register=None,
     )  # fmt: skip
-
-
-def _said(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

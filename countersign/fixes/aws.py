@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from countersign.fixes.filling import DELETES_LAST as _LAST
 from countersign.fixes.filling import Fix, Told, shapes
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def _shared(arn: str) -> tuple[str, str | None, str | None]:
 
 _OF_USERS = frozenset({"access-key", "password", "service-specific-credential", "signing-certificate", "ssh-key"})
 _SURE = "Go on only if the first line prints the name that the others use: it looks by the id, and finds nothing in another account."
-_LAST = "The line that deletes is for after the watch period."
 _DENY = "arn:aws:iam::aws:policy/AWSDenyAll"
 _USER = "aws iam list-users --query \"Users[?UserId=='{user_id}'].UserName\" --output text"
 _ROLE = "aws iam list-roles --query \"Roles[?RoleId=='{role_id}'].RoleName\" --output text"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from countersign.fixes.filling import DELETES_LAST as _LAST
 from countersign.fixes.filling import Fix, Told, shapes
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ _APPS = "Entra admin center > Entra ID > App registrations > All applications > 
 _ENTERPRISE = "Entra admin center > Entra ID > Enterprise apps > {name}"
 _USERS = "Entra admin center > Entra ID > Users > {name}"
 _CROSS_TENANT = "Entra admin center > Entra ID > External Identities > Cross-tenant access settings > Organizational settings > {tenant}"
-_LAST = "The line that deletes is for after the watch period."
 _NO_SWITCH = (
     "Entra cannot suspend one secret or certificate: see that nobody signs in with it any more before the line that ends it for good."
 )

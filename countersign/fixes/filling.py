@@ -16,6 +16,10 @@ PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 """A name in braces; the braces of JSON hold a quote, and none of ours is empty."""
 
 
+DELETES_LAST = "The line that deletes is for after the watch period."
+"""What every fix says that ends in a deletion."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
     """How one kind of subject is put right at its provider."""

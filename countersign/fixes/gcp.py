@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from countersign.fixes.filling import DELETES_LAST as _LAST
 from countersign.fixes.filling import Fix, Told, shapes
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def told(subject: Subject) -> Told:
 
 
 _ACCOUNT = "IAM & Admin > Service Accounts > {name}"
-_LAST = "The line that deletes is for after the watch period."
 _OFF = "gcloud iam service-accounts disable {unique_id} --project={project}"
 _GONE = "gcloud iam service-accounts delete {unique_id} --project={project}"
 _KEY_OFF = "gcloud iam service-accounts keys disable {key_id} --iam-account={unique_id} --project={project}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from countersign.fixes.filling import DELETES_LAST as _LAST
 from countersign.fixes.filling import Fix, Told, shapes
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def _mounted(native: str) -> tuple[str, str]:
     return mount or "approle", name
 
 
-_LAST = "The line that deletes is for after the watch period."
 _ENTITY = "identity/entity/id/{entity}"
 _APPROLE = "auth/{mount}/role/{role}"
 _USER = "auth/{mount}/users/{role}"

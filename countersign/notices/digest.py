@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import sqlalchemy as sa
 
+from countersign.clock import minute
 from countersign.clocks.nights import judged
 from countersign.desk.ticket_text import title as tame
 from countersign.entry import open_store
@@ -247,7 +248,7 @@ def _to_decide(programme: Programme, now: datetime) -> defaultdict[str, list[str
         plan = waiting.plan
         for who in waiting.whom:
             changes = f"{len(plan.steps)} change{'s' * (len(plan.steps) != 1)}"
-            found[who].append(f"plan {plan.id} against {plan.asked.partner}, {changes}: approve or decline it by {_at(plan.expires)}")
+            found[who].append(f"plan {plan.id} against {plan.asked.partner}, {changes}: approve or decline it by {minute(plan.expires)}")
     today = programme.register.today(now)
     for exception in programme.register.exceptions.values():
         if exception.ended_on is not None or exception.expires < today:
@@ -296,10 +297,6 @@ def _unread(digest: Digest) -> Sequence[str]:
 
 def _line(row: Row) -> str:
     counts = [f"{row.open} open"] * bool(row.open) + [f"{row.excepted} accepted"] * bool(row.excepted)
-    due = "" if row.due is None else f", {'first ' * (row.open > 1)}due {_at(row.due)}"
+    due = "" if row.due is None else f", {'first ' * (row.open > 1)}due {minute(row.due)}"
     where = row.ticket or (f"{row.tickets} tickets" if row.tickets else "no ticket yet")
     return f"[{row.severity}] {row.control}, {row.partner or 'no partner'}: {', '.join(counts)}{due}; {where}"
-
-
-def _at(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"

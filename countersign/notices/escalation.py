@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from countersign.clock import minute
 from countersign.clocks.replay import RUNGS
 from countersign.desk import DeskBusyError, DeskError, DeskRefusedError
 from countersign.desk.choice import desk_of
@@ -171,13 +172,9 @@ def _line(reached: Reached) -> str:
     ticket = "" if reached.clock == "approve" else f"; {reached.ticket or 'no ticket yet'}"
     due = "was due" if reached.percent >= TICKET_RUNGS[0] else "due"
     return (
-        f"{reached.percent} % of the time {DOING[reached.clock]}: {about}{whose} ({reached.severity}), {due} {_at(reached.due)},"
-        f" since {_at(reached.since)}{who}{ticket}"
+        f"{reached.percent} % of the time {DOING[reached.clock]}: {about}{whose} ({reached.severity}), {due} {minute(reached.due)},"
+        f" since {minute(reached.since)}{who}{ticket}"
     )
-
-
-def _at(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def body(message: Message) -> str:
