@@ -25,7 +25,8 @@ def approval_watch(programme: str) -> State[None]:
     """
     log = get_run_logger()
     loaded = load(Path(programme))
-    woken, trouble = [], []
+    woken: list[str] = []
+    trouble = list(process.look_at_waiting(loaded, datetime.now(UTC)))
     for plan in folder.plans(loaded):
         run = waiting.run_of(loaded, plan.id)
         if run is None:
@@ -36,7 +37,8 @@ def approval_watch(programme: str) -> State[None]:
                 woken.append(plan.id)
         except CountersignError as error:
             trouble.append(f"{plan.id}: {error.message}")
-            log.warning("%s", trouble[-1])
+    for each in trouble:
+        log.warning("%s", each)
     message = f"{len(woken)} woken{': ' + ', '.join(woken) if woken else ''}"
     if trouble:
         return State(type=StateType.FAILED, name="Failed", message=f"{message}; {'; '.join(trouble)}")

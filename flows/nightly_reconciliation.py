@@ -1,6 +1,6 @@
 """The nightly reconciliation: read every scope, judge, plan, act, record."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from prefect.tasks import exponential_backoff
 from countersign.clock import stamp
 from countersign.errors import ScopeDeniedError
 from countersign.inventory import Reading
+from countersign.offboarding.process import look_at_waiting
 from countersign.offboarding.triggers import prepare
 from countersign.programme import load
 from countersign.reading import Scope
@@ -61,7 +62,10 @@ def nightly_reconciliation(
     Ends Completed, or red as `Partial`, `Stopped` or `Failed`; the evidence holds the truth, Prefect only points at it.
     """
     log = get_run_logger()
-    with Reconciliation(load(Path(programme)), as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=to_log(log)) as run:
+    loaded = load(Path(programme))
+    for trouble in look_at_waiting(loaded, datetime.now(UTC)):
+        log.warning("%s", trouble)
+    with Reconciliation(loaded, as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=to_log(log)) as run:
         if run.earlier is not None:
             log.info("slot %s had its run already: %s", run.slot, run.earlier.evidence)
             return verdict(run.earlier)

@@ -109,6 +109,8 @@ class Decision:
     """For each of them the name of the proof."""
     declined: tuple[str, ...] = ()
     """Ids of the people who declined; one is enough to stop it."""
+    decided_at: datetime | None = None
+    """When there were enough approvals, or somebody declined (UTC); None: neither, or a proof that counts does not say it to the second."""
     refused: tuple[str, ...] = ()
     """Why each other proof does not count, and, where too few count, what is missing; one sentence each."""
 

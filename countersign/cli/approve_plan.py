@@ -57,6 +57,7 @@ def approve(  # noqa: PLR0913 - one parameter for each option
     """
     from countersign.cli.offboard_show import shown
     from countersign.offboarding import folder
+    from countersign.offboarding.process import look
     from countersign.programme import load
 
     loaded = load(programme)
@@ -79,6 +80,7 @@ def approve(  # noqa: PLR0913 - one parameter for each option
     if not as_json and signature is None:
         shown(found)
     name, decision = _decide(loaded, found, said, key, signature)
+    look(loaded, found, datetime.now(UTC))
     arrived(loaded, found)
     if as_json:
         _document(found, decision, name, said)

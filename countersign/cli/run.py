@@ -81,9 +81,12 @@ def reconcile(  # noqa: PLR0913 - one parameter for each option
 
 
 def _directly(programme: "Programme", as_of: datetime | None, slot: str | None, only: "Sequence[str]", tell: "Tell") -> "RunResult":
+    from countersign.offboarding.process import look_at_waiting
     from countersign.offboarding.triggers import Prepared, prepare
     from countersign.reconciliation import reconcile as directly
 
+    for trouble in look_at_waiting(programme, datetime.now(UTC)):
+        tell(trouble)
     prepared = [Prepared()]
     result = directly(programme, as_of, slot=slot, only=only, tell=tell, after=lambda run, judged: prepared.append(prepare(run, judged)))
     return prepared[-1].told(result)

@@ -14,7 +14,6 @@ from countersign.schema import Utc, reading
 from countersign.undertaken import undertaken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -32,6 +31,7 @@ _RUNS = sa.table(
     sa.column("broken_glass"),
 )
 _STEPS = sa.table("plan_steps", sa.column("plan"), sa.column("takes"))
+_ANSWERS = sa.table("plan_answers", sa.column("plan"), sa.column("answer"), sa.column("answered_at", Utc))
 
 
 def of_plans(url: str) -> defaultdict[str, list[Event]]:
@@ -49,41 +49,61 @@ def of_plans(url: str) -> defaultdict[str, list[Event]]:
 def _asked(db: Connection) -> defaultdict[str, list[Event]]:
     """Return what was asked and answered of plans that switch something off, by the uid of each identity or credential they take wholly."""
     found: defaultdict[str, list[Event]] = defaultdict(list)
-    if not sa.inspect(db).has_table(_STEPS.name):
-        return found
-    made = {row.plan: row for row in db.execute(sa.select(_PLANS))}
-    first: dict[str, Any] = {}
-    for run in db.execute(sa.select(_RUNS).order_by(_RUNS.c.number)):
-        first.setdefault(run.plan, run)
-    takes: defaultdict[str, set[str]] = defaultdict(set)
-    for plan, uids in db.execute(sa.select(_STEPS.c.plan, _STEPS.c.takes).where(_STEPS.c.takes != "[]")):
-        takes[plan].update(json.loads(uids))
-    asked: dict[tuple[str, str], datetime] = {}
-    for plan in sorted(takes, key=lambda plan: made[plan].made_at):
-        if json.loads(made[plan].question)[1] == "disable":
-            decided = _decided(plan, made, first)
-            for uid in takes[plan]:
-                asked.setdefault((uid, decided), made[plan].made_at)
-    for (uid, plan), at in sorted(asked.items()):
-        found[uid] += (Event(at, "asked", plan, f"the approval of plan {plan} was owed"), _answer(plan, made, first.get(plan)))
+    if sa.inspect(db).has_table(_STEPS.name):
+        plans = _Plans(db)
+        asked: dict[tuple[str, str], datetime] = {}
+        for plan in sorted(plans.takes, key=lambda plan: plans.made[plan].made_at):
+            if json.loads(plans.made[plan].question)[1] == "disable":
+                for uid in plans.takes[plan]:
+                    asked.setdefault((uid, plans.decided(plan, uid)), plans.made[plan].made_at)
+        for (uid, plan), at in sorted(asked.items()):
+            found[uid] += (Event(at, "asked", plan, f"the approval of plan {plan} was owed"), plans.answer(plan, uid))
     return found
 
 
-def _decided(plan: str, made: Mapping[str, Any], begun: Mapping[str, Any]) -> str:
-    """Return the plan that was decided on in the end: one that takes another's place while that waits asks for the same decision."""
-    while True:
-        newer = made.get(made[plan].superseded_by or "")
-        if plan in begun or newer is None or not made[plan].made_at < newer.made_at < made[plan].made_at + PLAN_HOLDS:
-            return plan
-        plan = newer.plan
+class _Plans:
+    """The plans of a state database, as far as they make somebody wait."""
 
+    def __init__(self, db: Connection) -> None:
+        self.made = {row.plan: row for row in db.execute(sa.select(_PLANS))}
+        self.takes: defaultdict[str, set[str]] = defaultdict(set)
+        """Plan to the uids of what it takes wholly."""
+        for plan, uids in db.execute(sa.select(_STEPS.c.plan, _STEPS.c.takes).where(_STEPS.c.takes != "[]")):
+            self.takes[plan].update(json.loads(uids))
+        self._begun: dict[str, Any] = {}
+        for run in db.execute(sa.select(_RUNS).order_by(_RUNS.c.number)):
+            self._begun.setdefault(run.plan, run)
+        answers = db.execute(sa.select(_ANSWERS).where(_ANSWERS.c.answer.is_not(None))) if sa.inspect(db).has_table(_ANSWERS.name) else ()
+        self._answers = {row.plan: row for row in answers}
 
-def _answer(plan: str, made: Mapping[str, Any], run: Any | None) -> Event:  # noqa: ANN401 - a row
-    """Return what ended the wait for a plan's approval."""
-    if run is None:
-        return Event(made[plan].made_at + PLAN_HOLDS, "withdrawn", plan, "the plan expired")
-    if run.broken_glass is not None:
-        return Event(run.began_at, "withdrawn", plan, "somebody acted without waiting for the approval")
-    if run.approved_at is None:
-        return Event(run.began_at, "given", plan, "when it began; the approval's own time is not on file")
-    return Event(run.approved_at, "given", plan)
+    def decided(self, plan: str, uid: str) -> str:
+        """Return the plan that was decided on in the end: one that takes another's place while that waits asks for the same decision."""
+        while plan not in self._begun and plan not in self._answers:
+            newer = self._in_its_place(plan)
+            if newer is None or uid not in self.takes.get(newer, ()):
+                break
+            plan = newer
+        return plan
+
+    def answer(self, plan: str, uid: str) -> Event:
+        """Return what first ended the wait for a plan's approval."""
+        ends = [Event(self.made[plan].made_at + PLAN_HOLDS, "withdrawn", plan, "the plan expired")]
+        said, run, newer = self._answers.get(plan), self._begun.get(plan), self._in_its_place(plan)
+        if said is not None:
+            declined = said.answer == "declined"
+            ends.append(Event(said.answered_at, "withdrawn" if declined else "given", plan, "it was declined" if declined else None))
+        if run is not None and run.broken_glass is not None:
+            ends.append(Event(run.began_at, "withdrawn", plan, "somebody acted without waiting for the approval"))
+        elif run is not None and said is None:
+            # Begun by a version that put no answers on file.
+            late = None if run.approved_at is not None else "when it began; the approval's own time is not on file"
+            ends.append(Event(run.approved_at or run.began_at, "given", plan, late))
+        if newer is not None and uid not in self.takes.get(newer, ()):
+            ends.append(Event(self.made[newer].made_at, "withdrawn", plan, f"plan {newer}, made in its place, leaves it out"))
+        return min(ends, key=lambda event: event.at)
+
+    def _in_its_place(self, plan: str) -> str | None:
+        """Return the plan that was made in place of one that still waited; None: there is none."""
+        newer = self.made.get(self.made[plan].superseded_by or "")
+        held = self.made[plan].made_at
+        return newer.plan if newer is not None and held < newer.made_at < held + PLAN_HOLDS else None

@@ -38,7 +38,7 @@ class Pause:
 
     began: datetime
     ended: datetime
-    """Of one that goes on, now."""
+    """Of one that goes on, now; none goes on longer than its clock."""
     reason: str
     cap: timedelta
     capped: bool
@@ -77,7 +77,7 @@ class Clock:
     """Wall time to its end, or to now; None: not known."""
     partner_time: timedelta | None
     due: datetime | None
-    """When the partner's time is over, pauses so far taken into account."""
+    """When the partner's time is over, pauses so far taken into account; what ends later is late, also while nobody works."""
     pauses: tuple[Pause, ...]
     rungs: tuple[Rung, ...]
     """By the terms at the start, without pauses."""
@@ -123,7 +123,7 @@ def _of(lap: Lap, story: Story, events: Sequence[Event], now: datetime) -> Itera
             if lap.open:
                 yield _escalated(lap, terms, now)
         else:
-            yield _put_right(name, lap, terms, _pauses(lap, events, terms, now), now)
+            yield _put_right(name, lap, terms, events, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,39 +157,38 @@ class _Run:
     def worked(self, start: datetime, end: datetime) -> timedelta:
         return self.terms.between(self.name, start, end)
 
-    def after(self, span: timedelta) -> datetime:
-        return self.terms.after(self.name, self.started, span)
-
     def partner(self, at: datetime) -> timedelta:
         """Return the partner's time up to an instant."""
-        return self.worked(self.started, at) - self._paused(at)
+        spent, reached = _NONE, self.started
+        for pause in self.pauses:
+            if pause.began < at:
+                spent += self.worked(reached, pause.began)
+                reached = max(reached, min(pause.ended, at))
+        return spent + self.worked(reached, at)
 
     def due(self) -> datetime | None:
-        allowed = self.allowed
-        if allowed is None:
+        """Return the first instant at which the partner's time is as much as is allowed; None: nothing is, or it is beyond the calendar."""
+        left, reached = self.allowed, self.started
+        if left is None:
             return None
+        for pause in self.pauses:
+            before = self.worked(reached, pause.began)
+            if before >= left:
+                break
+            left, reached = left - before, max(reached, pause.ended)
         try:
-            due, moved = self.after(allowed), None
-            while due != moved:
-                due, moved = self.after(allowed + self._paused(due)), due
+            return self.terms.after(self.name, reached, left)
         except OverflowError:
             return None
-        return due
 
     def rungs(self) -> tuple[Rung, ...]:
+        allowed = self.allowed
+        if allowed is None:
+            return ()
         try:
-            return () if self.allowed is None else tuple(Rung(percent, self.after(self.allowed * percent / 100)) for percent in RUNGS)
+            return tuple(Rung(percent, self.terms.after(self.name, self.started, allowed * percent / 100)) for percent in RUNGS)
         except OverflowError:
             return ()
-
-    def _paused(self, at: datetime) -> timedelta:
-        total, reached = _NONE, self.started
-        for pause in self.pauses:
-            start, end = max(pause.began, reached), min(pause.ended, at)
-            if start < end:
-                total += self.worked(start, end)
-                reached = end
-        return total
 
     def clock(self, ended: datetime | None, state: ClockState, why: str | None = None) -> Clock:
         until = self.now if ended is None else ended
@@ -197,7 +196,7 @@ class _Run:
         return Clock(
             clock=self.name, life=self.lap.number, started=self.started, ended=ended, agreed=self.agreed, allowed=self.allowed,
             hours=self.hours, exposure=max(_NONE, until - self.started), partner_time=self.partner(until), due=due,
-            pauses=tuple(pause for pause in self.pauses if pause.began < until), rungs=self.rungs(), state=state, why=why,
+            pauses=self.pauses, rungs=self.rungs(), state=state, why=why,
             late=ended is None and not self.held and (state == "missed" or (state == "unknown" and due is not None and due < self.now)),
             register=self.terms.register,
         )  # fmt: skip
@@ -247,29 +246,29 @@ def _untold(run: _Run, until: datetime) -> tuple[ClockState, str | None]:
     return "running", "while an exception holds, nobody need be told" if excepted else None
 
 
-def _put_right(name: ClockName, lap: Lap, terms: Terms, pauses: tuple[Pause, ...], now: datetime) -> Clock:
+def _put_right(name: ClockName, lap: Lap, terms: Terms, events: Sequence[Event], now: datetime) -> Clock:
     """Return the clock of what ended: from when it began to fail until a plan took it away, or a run saw it gone."""
-    run = _Run(name, lap, terms, lap.began.at, now, pauses)
     proved = lap.ended is not None
     end = (lap.taken or lap.ended) if proved else None
     ended = None if end is None else end.at
-    allowed, due = run.allowed, run.due()
-    if allowed is None or due is None:
-        return run.clock(ended, "unknown", NOT_AGREED if allowed is None else "its time is over beyond the end of the calendar")
+    run = _Run(name, lap, terms, lap.began.at, now, _pauses(lap, events, terms, now if ended is None else ended, ended=proved))
+    due = run.due()
+    if due is None:
+        return run.clock(ended, "unknown", NOT_AGREED if run.allowed is None else "its time is over beyond the end of the calendar")
     # At the very instant at which its time is over it may still end in time; whatever failed then did not, as any later one knows.
     late_when_seen = lap.seen is not None and lap.seen >= due and now > due
-    if late_when_seen or (lap.taken is not None and run.partner(lap.open_until(lap.taken.at) or run.started) > allowed):
+    if late_when_seen or (lap.taken is not None and (lap.open_until(lap.taken.at) or run.started) > due):
         return run.clock(ended, "missed", _HELD if ended is None and run.held else None)
     if ended is not None:
-        return run.clock(ended, *_ended(run, ended, allowed, due))
-    return run.clock(None, *_stands(run, now, allowed, due))
+        return run.clock(ended, *_ended(run, ended, due))
+    return run.clock(None, *_stands(run, now, due))
 
 
-def _stands(run: _Run, now: datetime, allowed: timedelta, due: datetime) -> tuple[ClockState, str | None]:
+def _stands(run: _Run, now: datetime, due: datetime) -> tuple[ClockState, str | None]:
     lap = run.lap
     if lap.taken is not None:
         return "running", f"taken away by {lap.taken.source} at {minute(lap.taken.at)}; no run has confirmed it yet"
-    if run.partner(now) <= allowed:
+    if now <= due:
         return "running", _HELD if run.held else None
     if run.held and (lap.open_until(now) or due) <= due:
         return "running", "an exception held when its time was over, and holds"
@@ -278,9 +277,9 @@ def _stands(run: _Run, now: datetime, allowed: timedelta, due: datetime) -> tupl
     return "unknown", f"its time was over at {minute(due)}; {seen}, and {blind}"
 
 
-def _ended(run: _Run, ended: datetime, allowed: timedelta, due: datetime) -> tuple[ClockState, str | None]:
+def _ended(run: _Run, ended: datetime, due: datetime) -> tuple[ClockState, str | None]:
     lap = run.lap
-    if run.partner(ended) <= allowed:
+    if ended <= due:
         return "met", None if lap.taken is None else f"taken away by {lap.taken.source}, which a run confirmed"
     if (lap.open_until(ended) or due) <= due:
         return "met", "an exception held when its time was over, until it was gone"
@@ -288,22 +287,24 @@ def _ended(run: _Run, ended: datetime, allowed: timedelta, due: datetime) -> tup
     return "unknown", f"{seen} and gone at {minute(ended)}; its time was over in between, at {minute(due)}"
 
 
-def _pauses(lap: Lap, events: Sequence[Event], terms: Terms, now: datetime) -> tuple[Pause, ...]:
-    """Return the times for which an approval was owed, in order; each ends when it was given, fell away, or its cap was over."""
+def _pauses(lap: Lap, events: Sequence[Event], terms: Terms, until: datetime, *, ended: bool) -> tuple[Pause, ...]:
+    """Return the times for which an approval was owed, in order; each ends when it was given or fell away, at its cap, or with its clock.
+
+    `until`: when the clock ended, or now.
+    """
     found = []
     for asked in events:
-        end = lap.ended.at if lap.ended is not None else now
-        if asked.kind != "asked" or asked.at >= end:
+        if asked.kind != "asked" or asked.at >= until:
             continue
-        over = next((each for each in events if each.kind in ("given", "withdrawn") and each.source == asked.source), None)
-        capped = asked.at + terms.cap
-        answered = None if over is None else over.at
-        ended = min(capped, now if answered is None else answered)
-        if ended > max(asked.at, lap.began.at):
+        answers = (each.at for each in events if each.kind in ("given", "withdrawn") and each.source == asked.source)
+        answered = next((at for at in answers if asked.at <= at <= until), None)
+        began, capped = max(asked.at, lap.began.at), asked.at + terms.cap
+        over, goes_on = min(capped, answered or until), not ended and answered is None and capped > until
+        if over > began:
             found.append(
                 Pause(
-                    began=max(asked.at, lap.began.at), ended=ended, cap=terms.cap, capped=ended == capped and answered != capped,
-                    reason=asked.said or "an approval was owed", source=asked.source, going_on=answered is None and capped > now,
+                    began=began, ended=over, cap=terms.cap, capped=over == capped and answered != capped,
+                    reason=asked.said or "an approval was owed", source=asked.source, going_on=goes_on,
                 )
             )  # fmt: skip
     return tuple(sorted(found, key=lambda pause: (pause.began, pause.ended, pause.source)))

@@ -117,14 +117,12 @@ class _Then:
 
 def _put_right(found: AgreedThen, terms: Terms, clock: ClockName, as_of: datetime) -> AgreedThen:
     allowed, hours = terms.allowed(clock), terms.hours_of(clock)
-    due = terms.due(clock, found.since)
     return found._replace(
         agreed_us=_us(terms.agreed[clock]),
         allowed_us=_us(allowed),
         day_us=None if hours is None else _us(hours.day),
         worked_us=_us(terms.between(clock, found.since, as_of)),
-        due=due,
-        over=None if allowed is None or due is None else terms.after(clock, found.since, allowed + _TICK),
+        due=terms.due(clock, found.since),
     )
 
 

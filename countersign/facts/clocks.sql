@@ -36,8 +36,8 @@ judged AS (
     SELECT *, epoch_us(as_of) - opened_us AS untold_us,
            CASE WHEN is_under_plan THEN CASE verdict WHEN 'fails' THEN if_fails ELSE if_unread END
                 WHEN due IS NULL THEN 'unknown'
-                WHEN (verdict = 'fails' AND as_of > due) OR seen_at >= due THEN 'missed'     -- at that very instant it may still end in time
-                WHEN verdict = 'fails' OR as_of < over THEN 'running'
+                WHEN as_of <= due THEN 'running'     -- at that very instant it may still end in time
+                WHEN verdict = 'fails' OR seen_at >= due THEN 'missed'
                 ELSE 'unknown' END AS put_right,
            (epoch_us(as_of) - epoch_us(due)) / 3600e6 AS hours_past_due
     FROM agreed

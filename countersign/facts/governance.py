@@ -37,8 +37,7 @@ TABLES = {
     ),
     "agreed_then": (
         "since TIMESTAMP, control VARCHAR, partner VARCHAR, clock VARCHAR, why VARCHAR, detect_us BIGINT, detect_limit_us BIGINT, "
-        "detect_why VARCHAR, escalate_us BIGINT, agreed_us BIGINT, allowed_us BIGINT, day_us BIGINT, worked_us BIGINT, due TIMESTAMP, "
-        "over TIMESTAMP"
+        "detect_why VARCHAR, escalate_us BIGINT, agreed_us BIGINT, allowed_us BIGINT, day_us BIGINT, worked_us BIGINT, due TIMESTAMP"
     ),
     "under_plans": "fingerprint VARCHAR, if_fails VARCHAR, if_unread VARCHAR, why VARCHAR, worked_us BIGINT, due TIMESTAMP",
     "looked_for": "provider VARCHAR, scope VARCHAR, listed_as VARCHAR",
@@ -129,9 +128,7 @@ class AgreedThen(NamedTuple):
     worked_us: int | None = None
     """The partner's time so far."""
     due: datetime | None = None
-    """Seeing it fail then is seeing it late, as any later night knows; None: that is beyond the calendar."""
-    over: datetime | None = None
-    """From when on its end is late: business hours may have stood still since `due`."""
+    """What ends later is late; seeing it fail then is seeing it late, as any later night knows. None: that is beyond the calendar."""
 
 
 class UnderPlan(NamedTuple):
@@ -198,10 +195,7 @@ def governance_tables(  # noqa: PLR0913 - the register, the ledger and the evide
         "register_entries": _entries(register, register.today(as_of)),
         "register_faults": _faults(programme, as_of),
         "register_slas": _slas(register),
-        "agreed_then": (
-            each._replace(since=_naive(each.since), due=each.due and _naive(each.due), over=each.over and _naive(each.over))
-            for each in clocks.agreed_then
-        ),
+        "agreed_then": (each._replace(since=_naive(each.since), due=each.due and _naive(each.due)) for each in clocks.agreed_then),
         "under_plans": (each._replace(due=each.due and _naive(each.due)) for each in clocks.under_plans),
         "looked_for": clocks.looked_for,
         "drills": _drills(register, as_of, tuple(runs)),

@@ -18,6 +18,7 @@ from countersign.notices import channels
 from countersign.notices.audience import Recipient, told_at
 from countersign.notices.outbox import DIGEST, Key, Notice, Outbox
 from countersign.notices.rungs import ladders
+from countersign.offboarding.process import look_at_waiting
 from countersign.schema import tickets
 from countersign.state import State, StateBusyError
 
@@ -84,6 +85,8 @@ def escalate(programme: Programme, clock: Callable[[], datetime], *, dry: bool =
     CountersignError when the state database cannot be read.
     """
     now = clock()
+    if not dry:
+        look_at_waiting(programme, now)  # what cannot be read is among the ladders' troubles
     stand = ladders(programme, now)
     reached, unreachable = _due(programme, stand)
     with State(programme.state) as state:

@@ -12,7 +12,7 @@ from countersign.finding import inert
 from countersign.offboarding import broken_glass as glasses
 from countersign.offboarding import folder
 from countersign.offboarding.applied import KIND, Applied, Done
-from countersign.offboarding.deciding import INTENT, approved_at, check_able, check_not_declined, decided
+from countersign.offboarding.deciding import INTENT, check_able, check_not_declined, decided
 from countersign.offboarding.journal import SETTLED, Followed, Journal, Run
 from countersign.offboarding.plan import PlanError, drift
 from countersign.offboarding.stepping import PATIENCE, Hands, Pace, attempt, carry_out, differences
@@ -156,8 +156,7 @@ class _Work:
             run = self._unapproved(run, glass, now)
         else:
             digests = tuple(decision.digests)
-            given = approved_at(folder.approvals(self.programme, plan), digests)
-            run = replace(run, approvers=tuple(decision.approvers), approved_at=given)
+            run = replace(run, approvers=tuple(decision.approvers), approved_at=decision.decided_at)
         self.tell("approved; looking whether everything is still as planned")
         made = frozenset(step.step for step in journal.steps(plan.id).values() if step.may_be_made)
         found = self._drifted(replan, made)

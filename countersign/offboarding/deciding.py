@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from countersign.clock import stamp
@@ -10,7 +9,8 @@ from countersign.document import shown
 from countersign.offboarding.plan import Plan, PlanError
 
 if TYPE_CHECKING:
-    from countersign.offboarding.folder import OnFile
+    from datetime import datetime
+
     from countersign.offboarding.journal import PlanState
 
 INTENT = "offboard-begun"
@@ -34,6 +34,10 @@ class Decision(Protocol):
     @property
     def declined(self) -> tuple[str, ...]:
         """Ids of the people who declined; one is enough to stop it."""
+
+    @property
+    def decided_at(self) -> datetime | None:
+        """When there were enough approvals, or somebody declined (UTC); None: neither, or not known to the second."""
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -85,11 +89,3 @@ def check_able(plan: Plan, state: tuple[PlanState, str | None], now: datetime) -
     stops = [f"{noted.said} ({shown(noted.name)})" for noted in plan.noted if noted.level == "stop"]
     if stops:
         raise PlanError(f"plan {plan.id} must not be applied: " + "; ".join(stops), fix="put that right, and make a new plan")
-
-
-def approved_at(found: tuple[OnFile, ...], digests: tuple[str, ...]) -> datetime | None:
-    """Return when the last of the approvals used was given; None: one of them does not say it to the second."""
-    issued = {each.digest: said.issued for each in found if (said := each.said()) is not None}
-    times = [issued.get(digest) for digest in digests]
-    known = [when for when in times if isinstance(when, datetime)]
-    return max(known) if known and len(known) == len(times) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from countersign.offboarding.plan import PlanError
-from countersign.offboarding.tables import approvals_owed, approvals_used, metadata, plan_runs, plan_steps, plans
+from countersign.offboarding.tables import approvals_owed, approvals_used, metadata, plan_answers, plan_runs, plan_steps, plans
 from countersign.schema import create, writing
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from countersign.offboarding.plan import Plan
     from countersign.revocation import State
 
+Answer = Literal["given", "declined"]
 PlanState = Literal["planned", "applying", "incomplete", "applied", "restored", "deleted", "superseded", "expired"]
 StepState = Literal["pending", "intended", "made", "found", "failed", "undone"]
 MAY_BE_MADE: frozenset[StepState] = frozenset({"intended", "made", "found"})
@@ -180,6 +181,14 @@ class Journal:
             waits = (plans.c.plan == plan) & (plans.c.state == "planned")
             connection.execute(sa.update(plans).where(waits).values(state="superseded", superseded_by=by))
 
+    def looked(self, plan: str, answer: Answer | None, given: datetime | None, now: datetime) -> None:
+        """Record that somebody looked at `now` whether a plan is decided, and, once, what was; `given`: when that was, None: not known.
+
+        No answer is older than the last look that saw none, so that what was told of the wait until then stays true.
+        """
+        with self._write.begin() as connection:
+            self._looked(connection, plan, answer, given, now)
+
     def steps(self, plan: str) -> dict[str, Step]:
         """Return the steps of a plan by their ids, in the plan's order."""
         query = sa.select(plan_steps).where(plan_steps.c.plan == plan).order_by(plan_steps.c.position)
@@ -247,6 +256,8 @@ class Journal:
                 "broken_glass": None if run.broken_glass is None else json.dumps(run.broken_glass, sort_keys=True),
             }  # fmt: skip
             connection.execute(sa.insert(plan_runs).values(values))
+            if run.broken_glass is None:
+                self._looked(connection, run.plan, "given", run.approved_at, run.began_at)
         return run
 
     def settle(self, plan: str, digests: Sequence[str], by: tuple[str, ...], now: datetime) -> bool:
@@ -312,6 +323,19 @@ class Journal:
             query = sa.update(plan_steps).where(plan_steps.c.plan == plan, plan_steps.c.step == step).values(dict(values))
             if connection.execute(query).rowcount != 1:
                 raise _missing(plan, step)
+
+    def _looked(self, connection: Connection, plan: str, answer: Answer | None, given: datetime | None, now: datetime) -> None:
+        if connection.scalar(sa.select(plans.c.plan).where(plans.c.plan == plan)) is None:
+            return  # a plan of another state database
+        mine = plan_answers.c.plan == plan
+        before = connection.execute(sa.select(plan_answers).where(mine)).first()
+        if before is None:
+            at = None if answer is None else min(given or now, now)
+            connection.execute(sa.insert(plan_answers).values(plan=plan, looked_at=now, answer=answer, answered_at=at))
+        elif before.answer is None:
+            at = None if answer is None else min(max(given or now, before.looked_at), now)
+            values = {"looked_at": max(before.looked_at, now), "answer": answer, "answered_at": at}
+            connection.execute(sa.update(plan_answers).where(mine).values(values))
 
     def _take(self, connection: Connection, plan: str, digests: Sequence[str], by: tuple[str, ...], now: datetime) -> None:
         # A break-glass has a digest and no approver.

@@ -95,6 +95,37 @@ def decision(programme: Programme, plan: Plan, at: datetime, more: Sequence[Proo
     return _decided(programme, plan, at, (*_proofs(programme, plan), *more))
 
 
+def look(programme: Programme, plan: Plan, at: datetime) -> Decision:
+    """Say what `decision` says, and put on file that somebody looked, and what is decided: from then on nobody is waited for."""
+    made = decision(programme, plan, at)
+    with State(programme.state) as state:
+        Journal(state.engine).looked(plan.id, "declined" if made.declined else "given" if made.holds else None, made.decided_at, at)
+    return made
+
+
+def look_at_waiting(programme: Programme, at: datetime) -> tuple[str, ...]:
+    """Look at each plan that could be begun at `at` (UTC, the present) if it were approved; returns what could not be looked at, and why.
+
+    The partner's time stands still while a decision is owed, so whoever reads clocks has to know what is decided.
+    """
+    try:
+        plans = folder.plans(programme)
+        if not plans:
+            return ()
+        with State(programme.state) as state:
+            states = Journal(state.engine).states()
+    except CountersignError as error:
+        return (f"whether plans are approved cannot be read: {error.message}",)
+    troubles = []
+    for plan in plans:
+        if states.get(plan.id) == "planned" and at < plan.expires:
+            try:
+                look(programme, plan, at)
+            except CountersignError as error:
+                troubles.append(f"whether plan {plan.id} is approved cannot be read: {error.message}")
+    return tuple(troubles)
+
+
 def _proofs(programme: Programme, plan: Plan) -> tuple[Proof, ...]:
     return (*given(programme, plan), *tickets.proofs(programme, plan))
 

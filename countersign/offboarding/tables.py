@@ -55,6 +55,14 @@ plan_steps = sa.Table(
     sa.Column("undone_by", sa.Text),
     sa.Column("refused", sa.Boolean, nullable=False, default=False),
 )
+plan_answers = sa.Table(
+    "plan_answers",
+    metadata,
+    sa.Column("plan", sa.Text, sa.ForeignKey(plans.c.plan), primary_key=True),
+    sa.Column("looked_at", Utc, nullable=False, comment="when somebody last looked whether it is decided"),
+    sa.Column("answer", sa.Text, comment="`given` or `declined`; null: nobody has decided"),
+    sa.Column("answered_at", Utc),
+)
 approvals_used = sa.Table(
     "approvals_used",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from countersign.approval import LONGEST, ApprovalError, begin, out_of_time, read_statement, unsigned
@@ -18,7 +19,6 @@ from countersign.register.rules import side
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
-    from datetime import datetime
 
     from countersign.approval import Statement
     from countersign.approval.proofs import Choice, PlanFacts, Proof
@@ -41,6 +41,8 @@ class _Given:
     key: bytes | None
     """Public key that signed it; None: it is a ticket's."""
     name: str
+    at: datetime | None
+    """None: it says the day only."""
 
 
 def decide(plan: PlanFacts, proofs: Sequence[Proof], register: Register, *, at: datetime, used: AbstractSet[str] = frozenset()) -> Decision:
@@ -52,12 +54,14 @@ def decide(plan: PlanFacts, proofs: Sequence[Proof], register: Register, *, at: 
     demanded = needed(plan, register)
     approved: list[_Given] = []
     declined: dict[str, str] = {}
+    against: list[_Given] = []
     refused: list[str] = []
     for proof, late in _in_order(proofs):
         given = late or _given(plan, proof, register, at)
         if isinstance(given, str):
             refused.append(f"{_told(proof.name)}: {given}")
         elif given.choice == "decline":
+            against.append(given)
             declined.setdefault(given.person, f"{_told(proof.name)}: {shown(given.person)} declined")
         elif given.digest in used:
             refused.append(f"{_told(proof.name)}: it was used already, and counts once")
@@ -66,7 +70,8 @@ def decide(plan: PlanFacts, proofs: Sequence[Proof], register: Register, *, at: 
         else:
             approved.append(given)
     if declined:
-        return Decision(needed=demanded, declined=tuple(declined), refused=(*refused, *declined.values()))
+        stopped = _when(against, 1)
+        return Decision(needed=demanded, declined=tuple(declined), refused=(*refused, *declined.values()), decided_at=stopped)
     if len(approved) < demanded:
         refused.append(_missing(plan, register, demanded, tuple(given.person for given in approved)))
     return Decision(
@@ -75,6 +80,7 @@ def decide(plan: PlanFacts, proofs: Sequence[Proof], register: Register, *, at: 
         digests=tuple(given.digest for given in approved),
         proofs=tuple(given.name for given in approved),
         refused=tuple(refused),
+        decided_at=_when(approved, demanded),
     )
 
 
@@ -146,7 +152,8 @@ def _by_statement(plan: PlanFacts, proof: SignatureProof | CommitProof, register
         return against
     key = sshsig.read(proof.signature).key
     choice: Choice = "decline" if statement.decision == "decline" else "approve"
-    return _Given(statement.approver, choice, hashlib.sha256(proof.statement).hexdigest(), key, proof.name)
+    at_second = statement.issued if isinstance(statement.issued, datetime) else None
+    return _Given(statement.approver, choice, hashlib.sha256(proof.statement).hexdigest(), key, proof.name, at_second)
 
 
 def _by_ticket(plan: PlanFacts, proof: TicketProof, register: Register, at: datetime) -> _Given | str:
@@ -166,7 +173,7 @@ def _by_ticket(plan: PlanFacts, proof: TicketProof, register: Register, at: date
         (choice == "approve" and at - proof.at >= LONGEST, f"the ticket was moved more than {days(LONGEST)} ago"),
     ) or _decider(plan, people[0], register, choice)
     said = json.dumps([plan.digest, proof.desk, proof.ticket, proof.actor, stamp(proof.at), proof.becomes])
-    return against or _Given(people[0], choice, hashlib.sha256(said.encode()).hexdigest(), None, proof.name)
+    return against or _Given(people[0], choice, hashlib.sha256(said.encode()).hexdigest(), None, proof.name, proof.at)
 
 
 def _decider(plan: PlanFacts, person: str, register: Register, choice: Choice) -> str | None:
@@ -198,6 +205,12 @@ def _again(given: _Given, approved: Sequence[_Given], register: Register) -> str
         if given.key is not None and given.key == other.key:
             return f"it is by the same key as {shown(other.person)}'s"
     return None
+
+
+def _when(given: Sequence[_Given], count: int) -> datetime | None:
+    """Return when so many had been given; None: fewer were, or one of them does not say when to the second."""
+    times = sorted(each.at for each in given if each.at is not None)
+    return times[count - 1] if count <= len(times) == len(given) else None
 
 
 def _missing(plan: PlanFacts, register: Register, demanded: int, approved: Sequence[str]) -> str:

@@ -770,6 +770,6 @@ def test_the_tables_are_made_on_postgresql_too() -> None:
 
     from countersign.offboarding.tables import metadata
 
-    assert sorted(metadata.tables) == ["approvals_owed", "approvals_used", "plan_runs", "plan_steps", "plans"]
+    assert sorted(metadata.tables) == ["approvals_owed", "approvals_used", "plan_answers", "plan_runs", "plan_steps", "plans"]
     for table in metadata.tables.values():
         assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=postgresql.dialect()))

@@ -214,7 +214,7 @@ def agreed_then(held: Register, since: datetime, control: str) -> AgreedThen:
 
     return AgreedThen(
         since, control, "boreal", clock, detect_us=us(slas.detect), detect_limit_us=us(slas.detect and slas.detect * 13 / 12),
-        escalate_us=us(slas.escalate), agreed_us=us(mine), allowed_us=us(mine), worked_us=us(AS_OF - since), due=due, over=due and due + TICK,
+        escalate_us=us(slas.escalate), agreed_us=us(mine), allowed_us=us(mine), worked_us=us(AS_OF - since), due=due,
     )  # fmt: skip
 
 

@@ -8,19 +8,23 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countersign.approval import Statement
+from countersign.approval import Statement, read_statement
 from countersign.approval.proofs import CommitProof, Decision, PlanFacts, SignatureProof, TicketProof, Unproved
 from countersign.cli import approve_plan
 from countersign.cli.run import UsageError
+from countersign.offboarding import folder, process
 from countersign.offboarding.approvals import evidence, facts
 from countersign.offboarding.approvals import given as on_file
 from countersign.offboarding.plan import Noted, Plan
+from countersign.offboarding.tables import plan_answers
 from countersign.programme import load
 from countersign.register.approvals import decide, may_approve, needed
 from countersign.register.records import Answers, Control, Register
+from countersign.state import State
 from tests.countersign.plans_to_approve import HOUR, KEYS, estate, planned, programme_folder
 
 if TYPE_CHECKING:
@@ -327,9 +331,35 @@ def test_a_plan_is_approved_from_the_command_line(home: Path, capsys: pytest.Cap
     proofs = on_file(programme, plan)
     decision = decide(facts(plan), proofs, programme.register, at=datetime.now(UTC))
     assert (decision.holds, decision.proofs) == (True, ("approvals/business-owner-1", "approvals/technical-owner-1"))
+    assert decision.decided_at == read_statement(second.with_suffix("").read_bytes()).issued
+    assert answered(home) == ("given", decision.decided_at)
     assert list(evidence(proofs, decision)) == []
     inside = home / "offboarding" / plan.id / "approvals"
     assert {path.stat().st_mode & 0o777 for path in inside.iterdir()} == {0o600}
+
+
+def answered(home: Path) -> tuple[str | None, datetime | None] | None:
+    """Give what is on file of the one plan's answer, and when it was given; None: nobody has looked."""
+    with State(load(home).state) as state, state.engine.connect() as db:
+        row = db.execute(sa.select(plan_answers)).first()
+    return None if row is None else (row.answer, row.answered_at)
+
+
+def test_a_look_at_what_waits_finds_an_approval_however_it_came(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan, at = planned(home), datetime.now(UTC)
+    assert (process.look_at_waiting(load(home), at), answered(home)) == ((), (None, None))
+    signature = sign_elsewhere(home, plan, "business-owner", "maria", capsys)
+    said = signature.with_suffix("")
+    folder.take(load(home), plan, signature.rename(said.with_suffix(".sig")).with_suffix(said.suffix))
+    later = datetime.now(UTC)
+    assert process.look_at_waiting(load(home), later) == ()
+    answer, when = answered(home) or (None, None)
+    assert when is not None
+    assert (answer, at <= when <= later) == ("given", True)
+    process.look_at_waiting(load(home), later + HOUR)
+    assert answered(home) == (answer, when)
+    (home / "offboarding" / plan.id / "plan.json").write_text("{}")
+    assert "cannot be read" in process.look_at_waiting(load(home), later)[0]
 
 
 REFUSED: dict[str, tuple[str, str, dict[str, Any], str]] = {
@@ -370,6 +400,7 @@ def test_a_wrong_key_a_stop_and_a_decline_are_told_and_nothing_is_written(home: 
     assert list(inside.iterdir()) == []
     no = sign_elsewhere(home, plan, "technical-owner", "dev", capsys, decline=True)
     assert approve_plan.approve(plan.id, person="technical-owner", signature=no, programme=home) == 0
+    assert answered(home) == ("declined", read_statement(no.with_suffix("").read_bytes()).issued)
     assert "is declined by technical-owner" in capsys.readouterr().out
     with pytest.raises(UsageError, match="was declined by technical-owner"):
         sign_elsewhere(home, plan, "business-owner", "maria", capsys)
