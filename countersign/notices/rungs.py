@@ -5,23 +5,25 @@ A ladder stands on the terms that were sealed when its clock began, so that a la
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import duckdb
 import sqlalchemy as sa
 
 from countersign.clocks.log import WITHOUT
 from countersign.clocks.nights import TermsThen, judged
 from countersign.clocks.replay import RUNGS
 from countersign.expectation import expectations
+from countersign.facts import stood
 from countersign.notices.undecided import undecided
 from countersign.register.exceptions import exception_valid
 from countersign.schema import findings, reading, tickets
 from countersign.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 Ladder = Literal["escalate", "rotate", "revoke", "approve"]
 _OfFinding = Literal["escalate", "rotate", "revoke"]
+_AT_ONCE = 10_000
+"""Fingerprints that are asked for in one statement."""
 _RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
@@ -85,6 +89,8 @@ class _Standing(NamedTuple):
     ticket: str | None
     rank: int
     findings: int
+    partner_then: str | None
+    """Whose they were when they began: that contract's terms hold."""
 
 
 def ladders(programme: Programme, now: datetime) -> Ladders:
@@ -95,14 +101,15 @@ def ladders(programme: Programme, now: datetime) -> Ladders:
     with reading(programme.state) as db:
         if db is None or not sa.inspect(db).has_table(findings.name):
             return Ladders((), 0)
-        nights = _Agreed(judged(db, programme.customer, programme.evidence.store))
-        groups = tuple(_standing(db, _accepted(programme.register, now)))
+        every = judged(db, programme.customer, programme.evidence.store)
+        nights = _Agreed(every)
+        groups = tuple(_standing(db, _accepted(programme.register, now), _moved(every)))
     waiting, troubles = undecided(programme, now)
     found = [each for one in waiting if (each := _of_plan(programme, one, now)) is not None]
     unclear = 0
     ends_by = {record.id: record.clock for record in expectations()}
     for group in groups:
-        terms = nights.at(group.since, group.control, group.partner)
+        terms = nights.at(group.since, group.control, group.partner_then)
         if not isinstance(terms, Terms):
             unclear += group.findings
         else:
@@ -139,20 +146,40 @@ def _accepted(register: Register, now: datetime) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((entry.control, entry.subject) for entry in held))
 
 
-def _standing(db: Connection, accepted: tuple[tuple[str, str], ...]) -> Iterator[_Standing]:
-    rank = sa.func.min(sa.case(_RANK, value=findings.c.severity, else_=3))
+def _moved(nights: Sequence[JudgedNight]) -> dict[str, str | None]:
+    """Return the findings that are another partner's than when they began, by fingerprint with whose they were then."""
+    with duckdb.connect() as db:
+        stood.recall(db, nights[-1].folder if nights else None)
+        query = "SELECT fingerprint, partner_then FROM stood WHERE state = 'open' AND partner_then IS DISTINCT FROM partner ORDER BY ALL"
+        return dict(db.execute(query).fetchall())
+
+
+def _standing(db: Connection, accepted: tuple[tuple[str, str], ...], moved: Mapping[str, str | None]) -> Iterator[_Standing]:
+    rank = sa.case(_RANK, value=findings.c.severity, else_=3).label("rank")
     latest = sa.select(sa.func.max(tickets.c.id)).group_by(tickets.c.target, tickets.c.key)
     live = sa.select(tickets.c.key, tickets.c.ticket).where(tickets.c.id.in_(latest), tickets.c.state == "open").subquery()
     place = (findings.c.control, findings.c.partner, findings.c.accountable, findings.c.since, findings.c.ticket_key, live.c.ticket)
-    query = (
-        sa.select(*place, rank, sa.func.count())
+    each = (
+        sa.select(*place, rank, findings.c.fingerprint)
         .outerjoin(live, live.c.key == findings.c.ticket_key)
         .where(findings.c.state == "open", findings.c.unobserved_since.is_(None), findings.c.control.not_in(WITHOUT))
         .where(sa.tuple_(findings.c.control, findings.c.subject).not_in(accepted))
-        .group_by(*place)
-        .order_by(findings.c.control, findings.c.since)
+        .subquery()
     )
-    yield from map(_Standing._make, db.execute(query))
+    together = [each.c[column.name] for column in place]
+    apart: Counter[tuple[Any, ...]] = Counter()
+    for start in range(0, len(moved), _AT_ONCE):
+        few = list(moved)[start : start + _AT_ONCE]
+        for *where, fingerprint in db.execute(sa.select(*together, each.c.rank, each.c.fingerprint).where(each.c.fingerprint.in_(few))):
+            apart[*where, moved[fingerprint]] += 1
+    left: Counter[tuple[Any, ...]] = Counter()
+    for (*where, rank_, then), count in apart.items():
+        left[tuple(where)] += count
+        yield _Standing._make((*where, rank_, count, then))
+    grouped = sa.select(*together, sa.func.min(each.c.rank), sa.func.count()).group_by(*together)
+    for *where, rank_, count in db.execute(grouped):
+        if count > left[tuple(where)]:
+            yield _Standing._make((*where, rank_, count - left[tuple(where)], where[1]))
 
 
 def _highest(group: _Standing, clock: _OfFinding, terms: Terms, now: datetime) -> Reached | None:

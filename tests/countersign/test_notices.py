@@ -243,6 +243,25 @@ def test_business_hours_move_the_ladder(folder: Path, hooked: Hook) -> None:
     assert hooked.whom() == [DUTY]
 
 
+def test_the_ladder_stays_on_the_contract_of_whoever_had_it_when_it_began(folder: Path, hooked: Hook) -> None:
+    partners = folder / "register" / "partners"
+    held = yaml.safe_load((partners / f"{PARTNER}.yaml").read_text(encoding="utf-8"))
+    theirs, nobodys = held["footprint"], {"name_patterns": ["nobody-*"]}
+    held |= {"partner": {"id": "another", "name": "Another"}, "footprint": nobodys}
+    held["contract"]["business_hours"] = {"from": "09:00", "to": "17:00"}
+    (partners / "another.yaml").write_text(yaml.safe_dump(held), encoding="utf-8")
+    (folder / "state.db").unlink()
+    nights.night(folder)
+    rewrite(partners / f"{PARTNER}.yaml", lambda mine: mine.update(footprint=nobodys))
+    rewrite(partners / "another.yaml", lambda mine: mine.update(footprint=theirs))
+    nights.night(folder, 1)
+    with State(load(folder).state) as state:
+        assert {"another"} == {found.finding.partner for found in state.findings(control="rotation-age")}
+    configured(folder, PEOPLE, tickets=False)
+    at(folder, 3.5 * DAY)
+    assert hooked.whom("rotation-age") == [BEN]  # whoever is on duty at the new partner is not said
+
+
 def test_a_desk_that_takes_no_ticket_is_told_of_too(folder: Path, hooked: Hook) -> None:
     configured(folder, PEOPLE, tickets=False)
     with State(load(folder).state) as state, state.engine.begin() as connection:
