@@ -325,7 +325,8 @@ class Journal:
                 raise _missing(plan, step)
 
     def _looked(self, connection: Connection, plan: str, answer: Answer | None, given: datetime | None, now: datetime) -> None:
-        if connection.scalar(sa.select(plans.c.plan).where(plans.c.plan == plan)) is None:
+        # Two may look at once: the plan's row makes them take turns (on SQLite the whole database does).
+        if connection.scalar(sa.select(plans.c.plan).where(plans.c.plan == plan).with_for_update()) is None:
             return  # a plan of another state database
         mine = plan_answers.c.plan == plan
         before = connection.execute(sa.select(plan_answers).where(mine)).first()
