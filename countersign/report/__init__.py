@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,7 @@ def _counted(control: Mapping[str, Any], result: Mapping[str, Any] | None) -> di
     return {"rows": told["element_count"], "nulls": told["missing_count"], "theirs": theirs, "ours": ours, "agree": theirs == ours}
 
 
+@cache
 def template(file: str) -> Any:  # noqa: ANN401 - Jinja's Template.stream takes anything by name
     """Return a template of this folder; every value it prints is escaped and made visible (`words.visible`)."""
     environment = Environment(
