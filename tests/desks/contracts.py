@@ -1,7 +1,8 @@
-"""The vendors' own OpenAPI descriptions, held against what our desks really send and what the stand-ins really answer.
+"""OpenAPI descriptions, held against what our desks really send and what the stand-ins really answer.
 
-Which description is from where, and how a newer one gets here, is in the README.md beside each in `tests/data`. GitLab's, under CC BY-SA 4.0,
-and Jira Data Center's, under no open licence, are in no package and so not here; ServiceNow and Request Tracker publish none.
+Which description is from where, and how a newer one gets here, is in the README.md beside each in `tests/data`. GitHub's and Jira Cloud's are the
+vendors' own. GitLab's own is under CC BY-SA 4.0, so that the one here is ours, from the facts in GitLab's sources. Jira Data Center's is under no
+open licence and not here; ServiceNow and Request Tracker publish none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from openapi_core.validation.request.exceptions import ParameterValidationError
 from werkzeug.datastructures import MultiDict
 
 from tests.desks.github_standin import GitHubStandIn
+from tests.desks.gitlab_standin import GitLabStandIn
 from tests.desks.jira_standin import JiraCloudStandIn
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
     from tests.desks.served import Served
 
 DATA = Path(__file__).parents[1] / "data"
-FILES = {GitHubStandIn.kind: DATA / "github" / "openapi.json", JiraCloudStandIn.kind: DATA / "jira-cloud" / "openapi.json"}
+FILES = {
+    GitHubStandIn.kind: DATA / "github" / "openapi.json",
+    GitLabStandIn.kind: DATA / "gitlab" / "openapi.json",
+    JiraCloudStandIn.kind: DATA / "jira-cloud" / "openapi.json",
+}
 STAND_INS: dict[str, type[Served]] = {each.kind: each for each in (GitHubStandIn, JiraCloudStandIn)}
 
 SHOWN = 300
@@ -203,7 +209,9 @@ def _checkable(document: dict[str, Any]) -> None:
     schemes = document["components"].get("securitySchemes", {})
     for operation in (operation for item in document["paths"].values() for operation in item.values() if isinstance(operation, dict)):
         if "security" in operation:
-            operation["security"] = [way for way in operation["security"] if all(schemes[name]["type"] == "http" for name in way)]
+            operation["security"] = [
+                way for way in operation["security"] if all(schemes[name]["type"] in {"http", "apiKey"} for name in way)
+            ]
 
 
 def _place(document: dict[str, Any], where: str) -> dict[str, Any]:
