@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.desks.contracts import AMENDED, FILES, TIMES, UNLISTED, contract
+from tests.desks.amendments import AMENDED, TIMES, UNLISTED
+from tests.desks.contracts import FILES, contract
 from tests.desks.github_shapes import ISSUE_FIELDS, person
 from tests.desks.github_standin import GitHubStandIn
 from tests.desks.gitlab_standin import GitLabStandIn
@@ -19,7 +20,8 @@ ISSUE = {**ISSUE_FIELDS, "number": 1, "title": "t", "state": "open", "user": per
          "created_at": "2026-11-22T12:00:00Z", "updated_at": "2026-11-22T12:00:00Z"}  # fmt: skip
 MADE = {"id": "10", "key": "SEC-1", "self": "https://j/rest/api/2/issue/10"}
 TOLD = {"id": "10", "key": "SEC-1", "fields": {"labels": ["a"], "created": "2026-11-22T12:00:00.000+0000"}}
-SAID = {"body": "hello"}
+META = "/rest/api/2/issue/createmeta/SEC/issuetypes"
+LAST = {"startAt": 0, "maxResults": 50, "isLast": True, "values": [{"id": "1", "name": "Task"}]}
 PROJECT = "/api/v4/projects/northwind%2Faccess"
 WORK = f"{PROJECT}/issues"
 TOKEN = {"PRIVATE-TOKEN": "token"}
@@ -27,6 +29,7 @@ PERSON = {"id": 11, "username": "a"}
 WORKED = {"id": 1001, "iid": 1, "title": "t", "description": None, "state": "opened", "author": PERSON, "assignees": [], "labels": ["a"],
           "created_at": "2026-11-22T12:00:00.000Z", "updated_at": "2026-11-22T12:00:00.000Z", "closed_at": None,
           "due_date": "2027-01-31"}  # fmt: skip
+BEARER = {"Authorization": "Bearer token"}
 BASIC = {"Authorization": "Basic Ym90OnRva2Vu"}
 FILLED = {"project": {"key": "SEC"}, "issuetype": {"id": "1"}, "summary": "t", "labels": ["a"], "duedate": "2027-01-31"}
 
@@ -94,6 +97,25 @@ def test_a_wrong_request_to_jira_is_named(method: str, path: str, rest: dict[str
 @pytest.mark.parametrize(
     ("method", "path", "rest", "problem"),
     [
+        ("POST", "/rest/api/2/issue", {"json": {"fields": {**FILLED, "assignee": {"name": "b"}}}}, None),
+        ("POST", "/rest/api/2/issue", {"json": {"fields": {**FILLED, "assignee": {"accountId": "b"}}}}, "'accountId' was unexpected"),
+        ("POST", "/rest/api/2/issue", {"json": {"fields": {**FILLED, "labels": "a"}}}, "$.fields.labels: 'a' is not of type 'array'"),
+        ("GET", "/rest/api/2/search", {"params": {"jql": "a = b", "startAt": 100, "validateQuery": "false"}}, None),
+        ("GET", "/rest/api/2/search", {"params": {"jql": "a = b", "validateQuery": "warn"}}, "Query parameter error: validateQuery"),
+        ("GET", "/rest/api/2/search", {"params": {"jql": "a = b", "nextPageToken": "c"}}, "no parameter nextPageToken"),
+        ("GET", "/rest/api/3/search/jql", {"params": {"jql": "a = b"}}, "PathNotFound"),
+        ("GET", "/rest/api/2/mypermissions", {"params": {"permissions": "EDIT_ISSUES"}}, "no parameter permissions"),
+        ("GET", "/rest/api/2/issue/SEC-1", {"params": {"fields": "a", "failFast": "true"}}, "no parameter failFast"),
+        ("GET", "/rest/api/2/myself", {"headers": BASIC}, "SecurityNotFound"),
+    ],
+)
+def test_a_wrong_request_to_jira_data_center_is_named(method: str, path: str, rest: dict[str, Any], problem: str | None) -> None:
+    only(contract("jira data center").of_request(asked(method, path, **{"headers": BEARER, **rest})), problem)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "rest", "problem"),
+    [
         ("POST", WORK, {"json": {"title": "t", "description": "d", "labels": "a,b", "due_date": None, "assignee_ids": [11]}}, None),
         ("POST", WORK, {"json": {"title": "t", "labels": ["a", "b"], "due_date": "2027-01-31"}}, None),
         ("POST", WORK, {"json": {"title": "t", "label": "a"}}, "'label' was unexpected"),
@@ -154,6 +176,10 @@ def test_a_wrong_request_to_gitlab_is_named(method: str, path: str, rest: dict[s
             "jira cloud", "GET", "/rest/api/2/issue/SEC-1",
             httpx.Response(200, json={**TOLD, "fields": {"created": "2026-11-22T12:00:00Z"}}), "is not a 'date-time'",
         ),
+        ("jira data center", "GET", "/rest/api/2/myself", httpx.Response(200, json={"name": "a", "key": "JIRAUSER1"}), None),
+        ("jira data center", "GET", "/rest/api/2/myself", httpx.Response(200, json={"accountId": "a"}), "'accountId' was unexpected"),
+        ("jira data center", "GET", META, httpx.Response(200, json=LAST), None),
+        ("jira data center", "GET", META, httpx.Response(200, json={**LAST, "issueTypes": []}), "'issueTypes' was unexpected"),
     ],
 )  # fmt: skip
 def test_a_wrong_answer_is_named(kind: str, method: str, path: str, answer: httpx.Response, problem: str | None) -> None:
