@@ -156,7 +156,7 @@ class GitLabDesk:
             what: Literal["updated", "commented"] = "updated" if note.get("system") else "commented"
             entries.append(Entry(_instant(note.get("created_at")), _user(note.get("author")), what, text))
         for event in self._wire.pages(f"{path}/resource_state_events", {}, per_page=PAGE, of_ticket=True):
-            became: Literal["opened", "closed"] = "opened" if event.get("state") == "reopened" else "closed"
+            became: Literal["opened", "closed"] = "closed" if event.get("state") == "closed" else "opened"
             entries.append(Entry(_instant(event.get("created_at")), _user(event.get("user")), became, ""))
         return tuple(sorted(entries, key=attrgetter("at")))
 

@@ -185,7 +185,8 @@ class JiraDesk:
         scope = self._settings.project
         try:
             yield Probe(scope, "sign in", ok=True, detail=f"as {self.ourselves()}")
-            asked = {"projectKey": scope, "permissions": ",".join(RIGHTS)}
+            # Cloud wants them named, Data Center always tells all.
+            asked = {"projectKey": scope, **({"permissions": ",".join(RIGHTS)} if self._cloud else {})}
             may = self._wire.get(f"{API}/mypermissions", asked).get("permissions")
             held = may if isinstance(may, dict) else {}
             for right in RIGHTS:
@@ -253,14 +254,15 @@ class JiraDesk:
         return self._search(f"key in ({', '.join(numbers)})", validateQuery="false")
 
     def _list(self, path: str, name: str, **asked: object) -> Iterator[dict[str, Any]]:
-        """Yield the items of a listing that counts from `startAt`."""
+        """Yield the items of a listing that counts from `startAt`; one that has no `total` says which page is its last."""
         start = 0
         for _ in range(MOST_PAGES):
             found = self._wire.get(path, {"maxResults": PAGE, **asked, "startAt": start})
             items = _items(found, name)
             yield from items
             start += len(items)
-            if not items or found.get("isLast") is True or start >= int(found.get("total") or 0):
+            total = found.get("total")
+            if not items or found.get("isLast") is True or (total is not None and start >= int(total)):
                 return
         raise DeskError(f"{self.target} gave more than {MOST_PAGES} pages for {path}")
 

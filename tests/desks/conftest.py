@@ -1,4 +1,4 @@
-"""Every test here is a contract test too: what a desk sends over HTTP, and what it is answered, is held against its vendor's description."""
+"""Every test here is a contract test too: what a desk sends over HTTP, and what it is answered, is held against the description of its tracker."""
 
 from __future__ import annotations
 

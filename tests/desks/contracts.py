@@ -1,7 +1,8 @@
-"""The vendors' own OpenAPI descriptions, held against what our desks really send and what the stand-ins really answer.
+"""OpenAPI descriptions, held against what our desks really send and what the stand-ins really answer.
 
-Which description is from where, and how a newer one gets here, is in the README.md beside each in `tests/data`. GitLab's, under CC BY-SA 4.0,
-and Jira Data Center's, under no open licence, are in no package and so not here; ServiceNow and Request Tracker publish none.
+Which description is from where, and how a newer one gets here, is in the README.md beside each in `tests/data`. GitHub's and Jira Cloud's are the
+vendors' own. GitLab's own is under CC BY-SA 4.0, so that the one here is ours, from the facts in GitLab's sources. Jira Data Center's is under no
+open licence: it is held against Cloud's, changed to what Data Center has otherwise. ServiceNow and Request Tracker publish none.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from openapi_core.testing import MockRequest, MockResponse
 from openapi_core.validation.request.exceptions import ParameterValidationError
 from werkzeug.datastructures import MultiDict
 
+from tests.desks.amendments import AMENDED, TIMES, UNLISTED
 from tests.desks.github_standin import GitHubStandIn
-from tests.desks.jira_standin import JiraCloudStandIn
+from tests.desks.gitlab_standin import GitLabStandIn
+from tests.desks.jira_standin import JiraCloudStandIn, JiraDataCenterStandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,9 +32,14 @@ if TYPE_CHECKING:
     from tests.desks.served import Served
 
 DATA = Path(__file__).parents[1] / "data"
-FILES = {GitHubStandIn.kind: DATA / "github" / "openapi.json", JiraCloudStandIn.kind: DATA / "jira-cloud" / "openapi.json"}
+FILES = {
+    GitHubStandIn.kind: DATA / "github" / "openapi.json",
+    GitLabStandIn.kind: DATA / "gitlab" / "openapi.json",
+    JiraCloudStandIn.kind: DATA / "jira-cloud" / "openapi.json",
+    JiraDataCenterStandIn.kind: DATA / "jira-cloud" / "openapi.json",
+}
 STAND_INS: dict[str, type[Served]] = {each.kind: each for each in (GitHubStandIn, JiraCloudStandIn)}
-
+"""Those whose description is cut from their vendor's own."""
 SHOWN = 300
 """Characters of a complaint, which may repeat the whole answer."""
 OF_ANY_SERVER = frozenset({429, 500, 502, 503, 504})
@@ -43,84 +51,7 @@ def as_api_3(path: str) -> str:
     return path.replace("/rest/api/2/", "/rest/api/3/")
 
 
-SERVED: dict[str, Callable[[str], str]] = {JiraCloudStandIn.kind: as_api_3}
-
-
-_TEXT = {"type": "string"}
-_DAY = {"type": "string", "format": "date", "nullable": True}
-_TIME = {"type": "string", "format": "date-time"}
-_TEXTS = {"type": "array", "items": _TEXT}
-
-
-def _schema(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties}
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "nullable": True}
-
-
-_NO_BODY = "it promises JSON of no shape where no body can be (RFC 9110, 15.3.5)"
-_FIELDS = "it says nothing of an issue's fields, since projects choose them; what the system's own are stands in the reference pages"
-AMENDED: dict[str, tuple[tuple[str, Any, str], ...]] = {
-    GitHubStandIn.kind: (
-        (
-            "components schemas timeline-issue-events",
-            {"additionalProperties": True},
-            "each of the events that it may be names all of its own fields, and it none",
-        ),
-        (
-            "paths /repos/{owner}/{repo}/issues/{issue_number} patch responses 200 content application/json",
-            {"schema": _schema("issue")},
-            "it joins an issue with suggestions, which only they get who ask for them, and each of the two would refuse the other's fields",
-        ),
-    ),
-    JiraCloudStandIn.kind: (
-        ("paths /rest/api/3/issue/{issueIdOrKey} put responses", {"204": {}}, _NO_BODY),
-        ("paths /rest/api/3/issue/{issueIdOrKey}/transitions post responses", {"204": {}}, _NO_BODY),
-        ("components schemas Comment properties", {"body": _TEXT}, "API 2 takes and gives texts, and its own description says so"),
-        ("components schemas IssueUpdateDetails properties", {"fields": _schema("FieldsToSet")}, _FIELDS),
-        ("components schemas IssueBean properties", {"fields": _schema("FieldsTold")}, _FIELDS),
-        (
-            "components schemas",
-            {
-                "FieldsToSet": _object(
-                    summary=_TEXT,
-                    description=_TEXT,
-                    duedate=_DAY,
-                    labels=_TEXTS,
-                    assignee=_object(accountId=_TEXT),
-                    project=_object(key=_TEXT),
-                    issuetype=_object(id=_TEXT),
-                    resolution=_object(name=_TEXT),
-                ),
-                "FieldsTold": _object(
-                    summary=_TEXT,
-                    description=_or_null(_TEXT),
-                    duedate=_DAY,
-                    labels=_TEXTS,
-                    created=_TIME,
-                    updated=_TIME,
-                    resolution=_or_null(_object(self=_TEXT, id=_TEXT, name=_TEXT, description=_TEXT)),
-                    resolutiondate=_or_null(_TIME),
-                    creator=_schema("UserDetails"),
-                    assignee=_or_null(_object(accountId=_TEXT, displayName=_TEXT)),
-                    status=_schema("StatusDetails"),
-                ),
-            },
-            _FIELDS,
-        ),
-    ),
-}
-"""Where a description is wrong, or says too little for a slip to show: the place, what is put there, and why."""
-UNLISTED = {(GitHubStandIn.kind, 401): "every operation tells so that a token is wrong; it is described for GET /user alone"}
-"""Codes that come where they are not described."""
-TIMES = {JiraCloudStandIn.kind: re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4}")}
-"""Jira's times are described as date-time and are none (RFC 3339 has a colon in +00:00): see all 111 examples in its own description."""
+SERVED: dict[str, Callable[[str], str]] = dict.fromkeys((JiraCloudStandIn.kind, JiraDataCenterStandIn.kind), as_api_3)
 
 
 class Contract:
@@ -131,7 +62,10 @@ class Contract:
         self._served = SERVED.get(kind, str)
         self._document = deepcopy(dict(document))
         for where, change, _ in AMENDED.get(kind, ()):
-            _place(self._document, where).update(change)
+            part = _place(self._document, where)
+            part.update(change)
+            for name in [name for name, said in change.items() if said is None]:
+                del part[name]
         _checkable(self._document)
         self._host = self._document["servers"][0]["url"].rstrip("/")
         times = TIMES.get(kind)
@@ -203,7 +137,9 @@ def _checkable(document: dict[str, Any]) -> None:
     schemes = document["components"].get("securitySchemes", {})
     for operation in (operation for item in document["paths"].values() for operation in item.values() if isinstance(operation, dict)):
         if "security" in operation:
-            operation["security"] = [way for way in operation["security"] if all(schemes[name]["type"] == "http" for name in way)]
+            operation["security"] = [
+                way for way in operation["security"] if all(schemes[name]["type"] in {"http", "apiKey"} for name in way)
+            ]
 
 
 def _place(document: dict[str, Any], where: str) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 Source of the table: doc/api/issues.md, notes.md, resource_state_events.md, labels.md, users.md and projects.md of GitLab's own sources,
 whose tables of attributes are what is allowed here. A due date, labels and roles behave as the prose there says. GitLab's OpenAPI description
-(19.5) calls `labels`, `add_labels` and `iids` lists: its sources take both forms (`CommaSeparatedToArray`, `CommaSeparatedToIntegerArray`).
+(19.5) calls `labels` and `iids` lists: its sources take both forms. The types are in our own description, `tests/data/gitlab`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from countersign.desk.gitlab import GitLabDesk
@@ -34,7 +35,7 @@ class GitLabStandIn(Served):
             "GET",
             f"{_P}/issues",
             "assignee_id assignee_username author_id author_username confidential created_after created_before due_date iids[] in"
-            " issue_type labels milestone milestone_id my_reaction_emoji not order_by scope search sort state updated_after"
+            " issue_type labels milestone milestone_id my_reaction_emoji order_by scope search sort state updated_after"
             " updated_before with_labels_details cursor per_page page",
         ),
         call(
@@ -62,6 +63,7 @@ class GitLabStandIn(Served):
         self.states: dict[int, list[dict[str, Any]]] = {}
         self.labels: set[str] = set()
         self.clock = _START
+        self._ids = count(1)
 
     # What the tests see of it
 
@@ -110,14 +112,16 @@ class GitLabStandIn(Served):
         if request.values["id"] != PROJECT:
             return Answer(404, {"message": "404 Project Not Found"})
         if path == _P:
-            may = {"project_access": {"access_level": level}, "group_access": None}
+            may = {"project_access": {"access_level": level, "notification_level": None}, "group_access": None}
             return Answer(200, {"id": 7, "visibility": "private", "archived": False, "issues_enabled": True, "permissions": may})
         if path == f"{_P}/labels":
             if level < 15:
                 return Answer(403, {"message": "403 Forbidden"})
             there = request.body["name"] in self.labels
             self.labels.add(request.body["name"])
-            return Answer(409, {"message": "Label already exists"}) if there else Answer(201, request.body)
+            if there:
+                return Answer(409, {"message": "Label already exists"})
+            return Answer(201, {"id": next(self._ids), "description": None, "priority": None, **request.body})
         if path == f"{_P}/issues":
             if method == "GET":
                 return self._listing(request)
@@ -137,9 +141,8 @@ class GitLabStandIn(Served):
             order = -1 if request.said("sort", "desc") == "desc" else 1
             return paged(self.notes[number][::order], request, self.url)
         if rest == "/notes":
-            note = {"body": request.body["body"], "system": False, "author": _person(request.who), "created_at": self._tick()}
-            self.notes[number].append(note)
-            return Answer(201, note)
+            self._note(number, request.body["body"], request.who, self._tick(), system=False)
+            return Answer(201, self.notes[number][-1])
         if method == "GET":
             return Answer(200, issue)
         if _LEVELS[request.who] < 15:
@@ -175,7 +178,7 @@ class GitLabStandIn(Served):
         for name in ("title", "description"):
             if name in said:
                 issue[name] = said[name]
-                self.notes[number].append({"body": f"changed the {name}", "system": True, "author": _person(who), "created_at": at})
+                self._note(number, f"changed the {name}", who, at, system=True)
         if "due_date" in said:
             issue["due_date"] = said["due_date"] or None
         if "assignee_ids" in said:
@@ -185,7 +188,10 @@ class GitLabStandIn(Served):
         if becomes != issue["state"]:
             issue |= {"state": becomes, "closed_at": at if becomes == "closed" else None}
             told = "closed" if becomes == "closed" else "reopened"
-            self.states[number].append({"state": told, "user": _person(who), "created_at": at})
+            self.states[number].append({"id": next(self._ids), "state": told, "user": _person(who), "created_at": at})
+
+    def _note(self, number: int, body: str, who: str, at: str, *, system: bool) -> None:
+        self.notes[number].append({"id": next(self._ids), "body": body, "system": system, "author": _person(who), "created_at": at})
 
     def _tick(self) -> str:
         self.clock += timedelta(seconds=1)

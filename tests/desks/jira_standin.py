@@ -21,15 +21,14 @@ _I = f"{_A}/issue/{{key}}"
 _META = f"{_A}/issue/createmeta/{{project}}/issuetypes"
 _START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _STATUSES = {"1": ("Backlog", "new"), "2": ("Doing", "indeterminate"), "3": ("Shipped", "done"), "4": ("Rejected", "done")}
+_RIGHTS = ["BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES", "DELETE_ISSUES"]
 _TAKES = {"project", "issuetype", "summary", "description", "labels", "duedate", "assignee"}
 _COMMON = (
     call("GET", f"{_A}/myself", "expand"),
-    call("GET", f"{_A}/mypermissions", "projectKey projectId issueKey issueId permissions"),
     call("GET", f"{_A}/status"),
     call("GET", _META, "startAt maxResults"),
     call("GET", f"{_META}/{{type}}", "startAt maxResults"),
     call("POST", f"{_A}/issue", "updateHistory", "fields update historyMetadata properties transition"),
-    call("GET", _I, "fields expand properties updateHistory fieldsByKeys failFast"),
     call("PUT", _I, "notifyUsers", "fields update historyMetadata properties transition"),
     call("GET", f"{_I}/comment", "startAt maxResults orderBy expand"),
     call("POST", f"{_I}/comment", "expand", "body visibility properties"),
@@ -42,6 +41,8 @@ class JiraCloudStandIn(Served):
     kind, module, cloud = "jira cloud", "jira", True
     calls = (
         *_COMMON,
+        call("GET", f"{_A}/mypermissions", "projectKey projectId issueKey issueId permissions"),
+        call("GET", _I, "fields expand properties updateHistory fieldsByKeys failFast"),
         call("GET", f"{_A}/user/assignable/search", "query sessionId username accountId project issueKey startAt maxResults"),
         call("GET", f"{_I}/changelog", "startAt maxResults"),
         call(
@@ -114,7 +115,7 @@ class JiraCloudStandIn(Served):
         if path == f"{_A}/status":
             return Answer(200, [_status(number) for number in _STATUSES])
         if path == f"{_A}/mypermissions":
-            asked = request.said("permissions").split(",")
+            asked = request.said("permissions").split(",") if self.cloud else _RIGHTS
             return Answer(200, {"permissions": {name: {"key": name, "havePermission": trusted} for name in asked}})
         if path.endswith("/assignable/search"):
             asked_for = request.said("accountId" if self.cloud else "username")
@@ -170,11 +171,13 @@ class JiraCloudStandIn(Served):
             return Answer(400 if self.cloud else 404, {"errorMessages": ["No project could be found"]})
         if "type" not in request.values:
             kinds = [{"id": "10001", "name": "Epic"}, {"id": "10002", "name": "Task"}]
-            return self._part(kinds, request, "issueTypes" if self.cloud else "values")
+            return self._part(kinds, request, "issueTypes") if self.cloud else self._last(kinds, request)
         always = {"project", "issuetype", "summary"}
         same = {"hasDefaultValue": False, "operations": ["set"], "schema": {"type": "string"}}
-        fields = [{"fieldId": name, "key": name, "name": name.title(), "required": name in always, **same} for name in sorted(_TAKES)]
-        return self._part(fields, request, "fields" if self.cloud else "values")
+        fields = [{"fieldId": name, "name": name.title(), "required": name in always, **same} for name in sorted(_TAKES)]
+        if not self.cloud:
+            return self._last(fields, request)
+        return self._part([{"key": field["fieldId"], **field} for field in fields], request, "fields")
 
     def _searched(self, request: Request) -> Answer:
         jql = request.said("jql")
@@ -252,6 +255,12 @@ class JiraCloudStandIn(Served):
         start, size = int(request.said("startAt", "0")), min(int(request.said("maxResults", "50")), 100)
         return Answer(200, {"startAt": start, "maxResults": size, "total": len(items), name: items[start : start + size]})
 
+    def _last(self, items: list[Any], request: Request) -> Answer:
+        """Give one page as Data Center gives what may have no total: it says of itself whether it is the last one."""
+        start, size = int(request.said("startAt", "0")), min(int(request.said("maxResults", "50")), 100)
+        ends = start + size >= len(items)
+        return Answer(200, {"startAt": start, "maxResults": size, "isLast": ends, "values": items[start : start + size]})
+
     def _person(self, who: str) -> dict[str, str]:
         return {"accountId": who, "displayName": "Somebody"} if self.cloud else {"name": who, "key": "JIRAUSER1", "displayName": "Somebody"}
 
@@ -267,6 +276,8 @@ class JiraDataCenterStandIn(JiraCloudStandIn):
     kind, cloud = "jira data center", False
     calls = (
         *_COMMON,
+        call("GET", f"{_A}/mypermissions", "projectKey projectId issueKey issueId"),
+        call("GET", _I, "fields expand properties updateHistory"),
         call("GET", f"{_A}/user/assignable/search", "username project issueKey startAt maxResults actionDescriptorId"),
         call("GET", f"{_A}/search", "jql startAt maxResults validateQuery fields expand"),
     )
