@@ -30,7 +30,7 @@ from countersign.desk.ticket_text import (
 )
 from countersign.desk.wire import Wire, time_of
 from countersign.finding import inert
-from countersign.pace import budget
+from countersign.pace import budget, quota
 from countersign.reading import Probe
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ UNITS = 800.0
 """GitHub allows 900 points a minute and 80 new contents a minute; a write takes as much of this as lets half of those through at once."""
 SECONDS = 60.0
 WRITE_COST = 20.0
+WRITES, HOUR = 500, 3600.0
+"""GitHub allows so many new contents an hour too."""
 TITLE = 256
 """Characters that GitHub takes."""
 BODY = 60_000
@@ -64,8 +66,10 @@ class GitHubDesk:
         self._settings = settings
         self._owners = owners
         url = settings.url.rstrip("/")
-        pace = budget("github", url, units=UNITS, seconds=SECONDS)
-        self._wire = Wire(url, "", token_from=settings.token_from, ca=settings.ca, sign=_signed, pace=pace, write_cost=WRITE_COST)
+        pace, writes = budget("github", url, units=UNITS, seconds=SECONDS), quota("github", url, units=WRITES, seconds=HOUR)
+        self._wire = Wire(
+            url, "", token_from=settings.token_from, ca=settings.ca, sign=_signed, pace=pace, write_cost=WRITE_COST, writes=writes
+        )
         self._repository = f"repos/{settings.repository}"
         self._assignable: dict[str, bool] = {}
         self.target = f"github:{url}#{settings.repository}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, outbox
+from countersign.desk import AnswerLostError, DeskBusyError, DeskError, DeskRefusedError, outbox
 from countersign.remediation import Action, Draft, key
 from countersign.state import State
 from countersign.ticket_body import Quoted, line
@@ -389,6 +389,23 @@ def test_a_desk_that_wants_to_be_left_alone_for_long_is(server: Any, url: str) -
         assert server.requests - before <= 4
         later = outbox.carry_out(list(map(want, names)), desk, state, as_of=NOON, clock=lambda: NOON, evidence="next", digest="sha256:ab")
     assert [receipt.action for receipt in later] == ["created"] * 4
+
+
+def test_github_is_sent_no_more_changes_than_it_allows_an_hour(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_TOKEN", f"token-of-{SERVICE}")
+    monkeypatch.setattr("countersign.desk.github.WRITES", 4)
+    names = [key_of(f"number {number}") for number in range(6)]
+    with GitHubStandIn() as server, State(url) as state:
+        desk = server.desk()
+        state.apply("night", (), at=NOON, target=desk.target, actions=map(want, names))
+        done = outbox.carry_out(list(map(want, names)), desk, state, as_of=NOON, clock=lambda: NOON, evidence="night", digest="sha256:ab")
+        # The first of the four changes made the label.
+        assert [receipt.action for receipt in done] == ["created"] * 3 + ["failed"] * 3
+        assert "as many changes as it allows" in str(done[3].error)
+        assert "not tried" in str(done[4].error)
+        assert desk.find(names[0]) is not None
+        with pytest.raises(DeskBusyError):
+            server.desk().comment("github:1", "Another desk at the same server, for the same quota.")
 
 
 # The doctor
