@@ -97,6 +97,7 @@ AMENDED: dict[str, tuple[tuple[str, Any, str], ...]] = {
                     project=_object(key=_TEXT),
                     issuetype=_object(id=_TEXT),
                     resolution=_object(name=_TEXT),
+                    priority=_object(name=_TEXT),
                 ),
                 "FieldsTold": _object(
                     summary=_TEXT,
@@ -110,6 +111,7 @@ AMENDED: dict[str, tuple[tuple[str, Any, str], ...]] = {
                     creator=_schema("UserDetails"),
                     assignee=_or_null(_object(accountId=_TEXT, displayName=_TEXT)),
                     status=_schema("StatusDetails"),
+                    priority=_or_null(_object(self=_TEXT, id=_TEXT, name=_TEXT, iconUrl=_TEXT)),
                 ),
             },
             _FIELDS,

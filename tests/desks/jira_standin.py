@@ -21,7 +21,8 @@ _I = f"{_A}/issue/{{key}}"
 _META = f"{_A}/issue/createmeta/{{project}}/issuetypes"
 _START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _STATUSES = {"1": ("Backlog", "new"), "2": ("Doing", "indeterminate"), "3": ("Shipped", "done"), "4": ("Rejected", "done")}
-_TAKES = {"project", "issuetype", "summary", "description", "labels", "duedate", "assignee"}
+_TAKES = {"project", "issuetype", "summary", "description", "labels", "duedate", "assignee", "priority"}
+_PRIORITIES = {"1": "Highest", "2": "High", "3": "Medium", "4": "Low", "5": "Lowest"}
 _COMMON = (
     call("GET", f"{_A}/myself", "expand"),
     call("GET", f"{_A}/mypermissions", "projectKey projectId issueKey issueId permissions"),
@@ -59,11 +60,13 @@ class JiraCloudStandIn(Served):
         self.changes: dict[str, list[dict[str, Any]]] = {}
         self.unindexed: set[str] = set()
         self.lags = False
+        self.off_screen: set[str] = set()
+        """Fields that the project's screen, one for creating and editing, has not."""
         self.clock = _START
 
     # What the tests see of it
 
-    def desk(self, **changed: str) -> JiraDesk:
+    def desk(self, **changed: Any) -> JiraDesk:
         said = {"url": self.url, "project": PROJECT, "token_from": "env:TRACKER_TOKEN", "user": EMAIL if self.cloud else None}
         said["deployment"] = "cloud" if self.cloud else "data_center"
         return JiraDesk(Jira.model_validate({**said, **changed}), {"maria": OWNER, "pavel": "who-is-not-there"})
@@ -84,6 +87,8 @@ class JiraCloudStandIn(Served):
         if "declined" in changes:
             self._move(_n(ticket), "4", OWNER)
             issue["resolution"] = {"self": f"{self.url}/rest/api/2/resolution/10001", "id": "10001", "name": "Won't Do", "description": ""}
+        if "priority" in changes:
+            issue["priority"] = _priority(changes["priority"])
         names = {"title": "summary", "text": "description"}
         issue |= {names[name]: value for name, value in changes.items() if name in names}
         if "owner" in changes:
@@ -137,7 +142,9 @@ class JiraCloudStandIn(Served):
         issue = self.issues[number]
         match request.call.method, rest:
             case "GET", "":
-                more = {"changelog": {"histories": self.changes[number]}} if request.said("expand") == "changelog" else {}
+                fields = {field.pop("fieldId"): field for field in self._fields()}
+                expanded: dict[str, Any] = {"changelog": {"histories": self.changes[number]}, "editmeta": {"fields": fields}}
+                more = {name: part for name, part in expanded.items() if name == request.said("expand")}
                 return Answer(200, {**self._shown(number, request.said("fields").split(",")), **more})
             case "GET", "/comment":
                 return self._part(self.comments[number], request, "comments")
@@ -160,7 +167,7 @@ class JiraCloudStandIn(Served):
         if refused:
             return Answer(400, {"errorMessages": [], "errors": refused})
         self.changes[number].append({"author": self._person(request.who), "created": self._tick(), "items": [{"field": n} for n in given]})
-        issue |= given
+        issue |= {name: _priority(value["name"]) if name == "priority" else value for name, value in given.items()}
         for step in request.body.get("update", {}).get("labels", []):
             issue["labels"] = [*issue["labels"], step["add"]]
         return Answer(204)
@@ -171,10 +178,16 @@ class JiraCloudStandIn(Served):
         if "type" not in request.values:
             kinds = [{"id": "10001", "name": "Epic"}, {"id": "10002", "name": "Task"}]
             return self._part(kinds, request, "issueTypes" if self.cloud else "values")
+        return self._part(self._fields(), request, "fields" if self.cloud else "values")
+
+    def _fields(self) -> list[dict[str, Any]]:
         always = {"project", "issuetype", "summary"}
         same = {"hasDefaultValue": False, "operations": ["set"], "schema": {"type": "string"}}
-        fields = [{"fieldId": name, "key": name, "name": name.title(), "required": name in always, **same} for name in sorted(_TAKES)]
-        return self._part(fields, request, "fields" if self.cloud else "values")
+        allowed = {"priority": {"allowedValues": [_priority(name) for name in _PRIORITIES.values()]}}
+        return [
+            {"fieldId": name, "key": name, "name": name.title(), "required": name in always, **same, **allowed.get(name, {})}
+            for name in sorted(_TAKES - self.off_screen)
+        ]
 
     def _searched(self, request: Request) -> Answer:
         jql = request.said("jql")
@@ -210,7 +223,10 @@ class JiraCloudStandIn(Served):
         return Answer(201, {"id": f"1{number[4:]}", "key": number, "self": f"{self.url}{_A}/issue/1{number[4:]}"})
 
     def _refused(self, fields: dict[str, Any]) -> dict[str, str]:
-        found = {name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown." for name in fields.keys() - _TAKES}
+        strange = fields.keys() - (_TAKES - self.off_screen)
+        found = {name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown." for name in strange}
+        if fields.get("priority", {"name": "Low"}).get("name") not in _PRIORITIES.values():
+            found["priority"] = "The priority selected is invalid."
         if not 0 < len(fields.get("summary", "x")) <= 255 or "\n" in fields.get("summary", "x"):
             found["summary"] = "Summary must be less than 255 characters."
         if len(fields.get("description", "")) > 32767:
@@ -226,8 +242,9 @@ class JiraCloudStandIn(Served):
         number, at = f"{PROJECT}-{len(self.changes) + 1}", self._tick()
         self.comments[number], self.changes[number] = [], []
         bare = {"assignee": None, "duedate": None, "labels": [], "description": None}
+        priority = _priority(fields.get("priority", {"name": "Medium"})["name"])
         self.issues[number] = {
-            **bare, **fields, "creator": self._person(who), "created": at, "updated": at, "resolutiondate": None, "resolution": None, "status": "1",
+            **bare, **fields, "priority": priority, "creator": self._person(who), "created": at, "updated": at, "resolutiondate": None, "resolution": None, "status": "1",
         }  # fmt: skip
         if self.lags:
             self.unindexed.add(number)
@@ -275,6 +292,10 @@ class JiraDataCenterStandIn(JiraCloudStandIn):
 def _status(number: str) -> dict[str, Any]:
     name, category = _STATUSES[number]
     return {"id": number, "name": name, "statusCategory": {"id": 1, "key": category}}
+
+
+def _priority(name: str) -> dict[str, str]:
+    return {"id": next((number for number, each in _PRIORITIES.items() if each == name), "9"), "name": name}
 
 
 def _n(ticket: str) -> str:
