@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
 from countersign.document import Document
 from countersign.errors import Problem
-from countersign.register.fields import Address, SourceName, at_least_one, shape
+from countersign.register.fields import Address, SourceName, at_least_one, refusal, shape
 from countersign.register.records import Entry
 
 QueueName = Annotated[
@@ -35,6 +35,44 @@ ProjectPath = Annotated[
         shape(r"\d+|\w[\w.-]*(/\w[\w.-]*)+", "is not the path of a project", "write it as group/project, as in its address, or its number")
     ),
 ]
+# The labels by which tickets are found are none of a severity's, since those are taken off; GitLab separates names with commas.
+_LABEL = r"(?!(?i:countersign|cs1-[a-z2-7]{{26}})$)(?=[^\s,])[^,\x00-\x1f\x7f]{{1,{most}}}(?<!\s)"
+_LABEL_FIX = "write its name, of at most {most} characters and without a comma, and none that tickets bear anyway"
+GitHubLabel = Annotated[str, AfterValidator(shape(_LABEL.format(most=50), "is no label for a severity", _LABEL_FIX.format(most=50)))]
+GitLabLabel = Annotated[str, AfterValidator(shape(_LABEL.format(most=255), "is no label for a severity", _LABEL_FIX.format(most=255)))]
+PriorityName = Annotated[
+    str, AfterValidator(shape(r"(?=\S)[^\x00-\x1f\x7f]{1,255}(?<!\s)", "is not the name of a priority", "write it as Jira shows it"))
+]
+_OURS = (
+    *("number", "state", "correlation_id", "correlation_display", "short_description", "description", "due_date"),
+    *("assigned_to", "assignment_group", "close_code", "close_notes", "work_notes", "comments"),
+)
+
+
+def _not_ours(column: str) -> str:
+    if column in _OURS or column.startswith("sys_"):
+        raise refusal("is a column that tickets use for something else", "name the columns of your table that say how severe a task is")
+    return column
+
+
+ColumnName = Annotated[
+    str,
+    AfterValidator(shape(r"[a-z][a-z0-9_]{0,79}", "is no name of a column", "write it like impact or u_severity")),
+    AfterValidator(_not_ours),
+]
+ColumnValue = Annotated[
+    str,
+    AfterValidator(shape(r"(?=\S)[^\x00-\x1f\x7f]{1,100}(?<!\s)", "is not a value of a column", 'write the value, not its label: "1"')),
+]
+
+
+def _some(columns: dict[str, str]) -> dict[str, str]:
+    if not columns:
+        raise refusal("names no column", 'write it like {impact: "1", urgency: "1"}')
+    return columns
+
+
+Columns = Annotated[dict[ColumnName, ColumnValue], AfterValidator(_some)]
 TokenFrom = Annotated[
     str,
     AfterValidator(
@@ -45,6 +83,26 @@ TokenFrom = Annotated[
         )
     ),
 ]
+
+
+_Said = TypeVar("_Said")
+
+
+class Severities(Entry, Generic[_Said]):
+    """How each severity is said in a tracker, by a field of its own that people sort and filter by."""
+
+    critical: _Said
+    high: _Said
+    medium: _Said
+    low: _Said
+
+    def of(self, severity: str) -> _Said:
+        """Return how a draft's severity is said."""
+        return self.all()[severity]
+
+    def all(self) -> Mapping[str, _Said]:
+        """Return how each severity is said, by its name."""
+        return {"critical": self.critical, "high": self.high, "medium": self.medium, "low": self.low}
 
 
 class Desk(Entry):
@@ -91,6 +149,8 @@ class GitHub(Entry):
     """Where the account's token is, as for Request Tracker."""
     ca: str | None = None
     """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
+    severities: Severities[GitHubLabel] | None = None
+    """The label of each severity; None: it stands in the text alone."""
 
 
 class GitLab(Entry):
@@ -106,6 +166,8 @@ class GitLab(Entry):
     """Where the account's token is, as for Request Tracker."""
     ca: str | None = None
     """Absolute path of a PEM file; None: the authorities that the HTTP library brings."""
+    severities: Severities[GitLabLabel] | None = None
+    """The label of each severity; None: it stands in the text alone."""
 
 
 class Jira(Entry):
@@ -131,6 +193,8 @@ class Jira(Entry):
     """The same for closing; None: the first that leads to what is done."""
     resolution: StatusName | None = None
     """Resolution to set when closing, where the workflow asks for one."""
+    severities: Severities[PriorityName] | None = None
+    """The priority of each severity; None: it stands in the text alone."""
 
 
 class ServiceNow(Entry):
@@ -161,6 +225,8 @@ class ServiceNow(Entry):
     close_code: StatusName | None = None
     """Resolution code to set when closing, with a note, where the table asks for them."""
     comments_in: Literal["work_notes", "comments"] = "work_notes"
+    severities: Severities[Columns] | None = None
+    """The columns that say each severity, the same for all, with the values that the table keeps; None: it stands in the text alone."""
 
 
 class TicketFolder(Entry):
@@ -215,6 +281,13 @@ def _desk_problems(written: Document, desk: _Tracker) -> Iterator[Problem]:
     if isinstance(desk, Jira) and (desk.deployment == "cloud") == (desk.user is None):
         fix = "write the address of the token's account" if desk.user is None else "leave it out: the token names its account"
         yield written.problem(("desk", "user"), "is missing" if desk.user is None else "is for Jira Cloud", fix)
+    if isinstance(desk, ServiceNow) and desk.severities is not None:
+        said = desk.severities.all()
+        other = next((name for name in said if said[name].keys() != desk.severities.critical.keys()), None)
+        if other is not None:
+            # Else a column would keep what it said of the severity before.
+            where = ("desk", "severities", other)
+            yield written.problem(where, "does not name the columns that `critical` names", "give all four severities the same columns")
     parts = urlsplit(desk.url)
     if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
         yield written.problem(("desk", "url"), "would send the token in the clear", "write https://")

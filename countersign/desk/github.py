@@ -30,7 +30,7 @@ from countersign.desk.ticket_text import (
 )
 from countersign.desk.wire import Wire, time_of
 from countersign.finding import inert
-from countersign.pace import budget
+from countersign.pace import budget, quota
 from countersign.reading import Probe
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ UNITS = 800.0
 """GitHub allows 900 points a minute and 80 new contents a minute; a write takes as much of this as lets half of those through at once."""
 SECONDS = 60.0
 WRITE_COST = 20.0
+WRITES, HOUR = 500, 3600.0
+"""GitHub allows so many new contents an hour too."""
 TITLE = 256
 """Characters that GitHub takes."""
 BODY = 60_000
@@ -64,8 +66,10 @@ class GitHubDesk:
         self._settings = settings
         self._owners = owners
         url = settings.url.rstrip("/")
-        pace = budget("github", url, units=UNITS, seconds=SECONDS)
-        self._wire = Wire(url, "", token_from=settings.token_from, ca=settings.ca, sign=_signed, pace=pace, write_cost=WRITE_COST)
+        pace, writes = budget("github", url, units=UNITS, seconds=SECONDS), quota("github", url, units=WRITES, seconds=HOUR)
+        self._wire = Wire(
+            url, "", token_from=settings.token_from, ca=settings.ca, sign=_signed, pace=pace, write_cost=WRITE_COST, writes=writes
+        )
         self._repository = f"repos/{settings.repository}"
         self._assignable: dict[str, bool] = {}
         self.target = f"github:{url}#{settings.repository}"
@@ -100,7 +104,7 @@ class GitHubDesk:
         """Make an issue; never repeats a create whose answer was lost."""
         checked(key)
         self._may_label  # noqa: B018 - asks once, before anything is made that could not be found again
-        fields: dict[str, object] = {"title": title(draft.title, TITLE), "body": _body(draft, key), "labels": [MARK, key]}
+        fields: dict[str, object] = {"title": title(draft.title, TITLE), "body": _body(draft, key), "labels": self._marks(key, draft)}
         owner = self._owner(draft)
         if owner is not None:
             fields["assignees"] = [owner]
@@ -110,7 +114,7 @@ class GitHubDesk:
         return Ticket(_id(made), key, "open", None)
 
     def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (the port's name)
-        """Set title, description and labels where they differ, and give an issue of nobody's to its owner.
+        """Set title, description and our labels where they differ, and give an issue of nobody's to its owner.
 
         GitHub has no condition for a write, so that it is read just before. One that people gave to somebody else stays theirs.
         """
@@ -127,9 +131,7 @@ class GitHubDesk:
             changes["assignees"] = [owner]
         if changes:
             self._wire.write("PATCH", f"{self._repository}/issues/{number}", changes, of_ticket=True)
-        missing = sorted({MARK, key} - set(_labels(issue)))
-        if missing:
-            self._wire.write("POST", f"{self._repository}/issues/{number}/labels", {"labels": missing}, of_ticket=True)
+        self._label(number, _labels(issue), self._marks(key, draft))
 
     def comment(self, id: str, text: str) -> None:  # noqa: A002  (the port's name)
         """Add a comment; GitHub tells those who watch the issue."""
@@ -176,6 +178,24 @@ class GitHubDesk:
             yield Probe(scope, "list issues", ok=True, detail="whether the token may write issues shows with the first ticket")
         except DeskError as error:
             yield Probe(scope, "ask", ok=False, detail=str(error))
+
+    def _marks(self, key: str, draft: Draft) -> list[str]:
+        """Return the labels that an issue of ours is to bear."""
+        severities = self._settings.severities
+        return [MARK, key] if severities is None else [MARK, key, severities.of(draft.severity)]
+
+    def _label(self, number: int, has: Sequence[str], wanted: Sequence[str]) -> None:
+        """Put our labels on, and take those of other severities off, one by one: the others are people's, and may change meanwhile."""
+        path = f"{self._repository}/issues/{number}/labels"
+        # To GitHub names that differ in case are one, and an issue tells the one that the label was made with.
+        there, due = {name.casefold() for name in has}, {name.casefold() for name in wanted}
+        missing = sorted(name for name in wanted if name.casefold() not in there)
+        if missing:
+            self._wire.write("POST", path, {"labels": missing}, of_ticket=True)
+        severities = () if self._settings.severities is None else self._settings.severities.all().values()
+        over = {name.casefold() for name in severities} - due
+        for name in (name for name in has if name.casefold() in over):
+            self._wire.send("DELETE", f"{path}/{quote(name, safe='')}", of_ticket=True, passes={HTTPStatus.NOT_FOUND})
 
     @cached_property
     def _ourselves(self) -> str:

@@ -97,7 +97,7 @@ class GitLabDesk:
         """Make an issue; never repeats a create whose answer was lost."""
         self._may_label  # noqa: B018 - asks once, before anything is made that could not be found again
         fields: dict[str, object] = {"title": title(draft.title, TITLE), "description": _body(draft, checked(key))}
-        fields |= {"labels": f"{MARK},{key}", "due_date": _due(draft)}
+        fields |= {"labels": ",".join(self._marks(key, draft)), "due_date": _due(draft)}
         owner = self._owner(draft)
         if owner is not None:
             fields["assignee_ids"] = [owner]
@@ -107,7 +107,7 @@ class GitLabDesk:
         return Ticket(_id(made), key, "open", None)
 
     def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (the port's name)
-        """Set title, description, due date and labels where they differ, and give an issue of nobody's to its owner.
+        """Set title, description, due date and our labels where they differ, and give an issue of nobody's to its owner.
 
         GitLab has no condition for a write, so that it is read just before. One that people gave to somebody else stays theirs.
         """
@@ -120,9 +120,11 @@ class GitLabDesk:
             changes["description"] = _body(draft, key)
         if issue.get("due_date") != _due(draft):
             changes["due_date"] = _due(draft) or ""
-        missing = sorted({MARK, key} - set(_labels(issue)))
-        if missing:
-            changes["add_labels"] = ",".join(missing)
+        has, wanted = set(_labels(issue)), set(self._marks(key, draft))
+        if wanted - has:
+            changes["add_labels"] = ",".join(sorted(wanted - has))
+        if has & self._of_severities - wanted:
+            changes["remove_labels"] = ",".join(sorted(has & self._of_severities - wanted))
         owner = None if issue.get("assignees") else self._owner(draft)
         if owner is not None:
             changes["assignee_ids"] = [owner]
@@ -182,6 +184,16 @@ class GitLabDesk:
             yield Probe(scope, "list issues", ok=True, detail="whether the token may write issues shows with the first ticket")
         except DeskError as error:
             yield Probe(scope, "ask", ok=False, detail=str(error))
+
+    def _marks(self, key: str, draft: Draft) -> list[str]:
+        """Return the labels that an issue of ours is to bear."""
+        severities = self._settings.severities
+        return [MARK, key] if severities is None else [MARK, key, severities.of(draft.severity)]
+
+    @property
+    def _of_severities(self) -> frozenset[str]:
+        severities = self._settings.severities
+        return frozenset() if severities is None else frozenset(severities.all().values())
 
     @cached_property
     def _me(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from countersign.pace import budget
 from countersign.reading import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from countersign.desk_settings import Jira
@@ -104,6 +104,9 @@ class JiraDesk:
         }
         if "duedate" in takes and draft.due is not None:
             fields["duedate"] = _due(draft)
+        priority = self._priority(draft)
+        if "priority" in takes and priority is not None:
+            fields["priority"] = {"name": priority}
         owner = self._owner(draft)
         if owner is not None:
             fields["assignee"] = owner
@@ -113,7 +116,7 @@ class JiraDesk:
         return Ticket(f"{PREFIX}{made['key']}", key, "open", None)
 
     def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (the port's name)
-        """Set summary, description, due date and labels where they differ, and give an issue of nobody's to its owner.
+        """Set summary, description, due date, priority and labels where they differ, and give an issue of nobody's to its owner.
 
         Jira has no condition for a write, so that it is read just before. One that people gave to somebody else stays theirs.
         """
@@ -126,6 +129,9 @@ class JiraDesk:
             changes["description"] = _body(draft, key)
         if "duedate" in self._takes and fields.get("duedate") != _due(draft):
             changes["duedate"] = _due(draft)
+        priority = self._priority(draft)
+        if priority not in {None, (fields.get("priority") or {}).get("name")} and "priority" in self._editable(_number(id)):
+            changes["priority"] = {"name": priority}
         owner = None if fields.get("assignee") else self._owner(draft)
         if owner is not None:
             changes["assignee"] = owner
@@ -194,13 +200,28 @@ class JiraDesk:
                 yield Probe(scope, right.lower().replace("_", " "), ok=ok, detail="" if ok else f"our account needs the permission {right}")
             takes = self._takes
             yield Probe(scope, "set labels", ok="labels" in takes, detail="" if "labels" in takes else "put Labels on the create screen")
-            missing = sorted(name for name, needed in takes.items() if needed and name not in _FILLED)
+            filled = _FILLED if self._settings.severities is None else _FILLED | {"priority"}
+            missing = sorted(name for name, needed in takes.items() if needed and name not in filled)
             detail = f"a new {self._settings.issue_type} must also have {', '.join(missing)}" if missing else ""
             yield Probe(scope, "fill every field that must be", ok=not missing, detail=detail)
             spare = " and ".join(name for name in ("duedate", "assignee") if name not in takes)
             yield Probe(scope, "due date and assignee", ok=True, detail=f"not on the create screen: {spare}" if spare else "")
+            if self._settings.severities is not None:
+                wrong = self._wrong_priorities(self._settings.severities.all().values())
+                yield Probe(scope, "set the priority", ok=not wrong, detail=wrong)
         except DeskError as error:
             yield Probe(scope, "ask", ok=False, detail=str(error))
+
+    def _wrong_priorities(self, names: Iterable[str]) -> str:
+        """Say why a new issue cannot have these priorities; empty: it can, as far as Jira tells."""
+        if "priority" not in self._screen:
+            return "put Priority on the create screen and the edit screen"
+        allowed = self._screen["priority"].get("allowedValues")
+        if not isinstance(allowed, list):
+            return ""
+        known = [str(each.get("name")) for each in allowed if isinstance(each, dict)]
+        unknown = ", ".join(name for name in dict.fromkeys(names) if name not in known)
+        return f"no priorities of this project: {unknown}; there are: {inert(', '.join(known))}" if unknown else ""
 
     def _signed(self, token: str) -> dict[str, str]:
         basic = b64encode(f"{self._settings.user}:{token}".encode()).decode()
@@ -220,11 +241,24 @@ class JiraDesk:
         raise DeskRefusedError(f"{self.target} has no issue type {self._settings.issue_type}", fix="name one of its own as `issue_type`")
 
     @cached_property
+    def _screen(self) -> dict[str, dict[str, Any]]:
+        """What Jira says of each field that a new issue of the type takes."""
+        path = f"{API}/issue/createmeta/{self._settings.project}/issuetypes/{self._kind}"
+        return {str(each.get("fieldId")): each for each in self._list(path, "fields" if self._cloud else "values")}
+
+    @property
     def _takes(self) -> dict[str, bool]:
         """Fields that a new issue of the type takes, and whether it must have them."""
-        path = f"{API}/issue/createmeta/{self._settings.project}/issuetypes/{self._kind}"
-        fields = self._list(path, "fields" if self._cloud else "values")
-        return {str(each.get("fieldId")): bool(each.get("required")) and not each.get("hasDefaultValue") for each in fields}
+        return {name: bool(each.get("required")) and not each.get("hasDefaultValue") for name, each in self._screen.items()}
+
+    def _editable(self, number: str) -> Mapping[str, object]:
+        """Return the fields of an issue that its edit screen has, which need not be those of the create screen."""
+        issue = self._wire.get(f"{API}/issue/{number}", {"fields": "priority", "expand": "editmeta"}, of_ticket=True)
+        return (issue.get("editmeta") or {}).get("fields") or {}
+
+    def _priority(self, draft: Draft) -> str | None:
+        """Return the priority of a draft's severity; None: it is people's."""
+        return None if self._settings.severities is None else self._settings.severities.of(draft.severity)
 
     @cached_property
     def _ends(self) -> frozenset[str]:
@@ -277,7 +311,8 @@ class JiraDesk:
         return _ended(issue) if _state(issue) == "closed" else None
 
     def _read(self, number: str) -> dict[str, Any]:
-        issue = self._wire.get(f"{API}/issue/{number}", {"fields": READ}, of_ticket=True)
+        wanted = READ if self._settings.severities is None else f"{READ},priority"
+        issue = self._wire.get(f"{API}/issue/{number}", {"fields": wanted}, of_ticket=True)
         if not isinstance(issue.get("fields"), dict) or not issue.get("key"):
             raise DeskError(f"{PREFIX}{number} came without its fields")
         return issue

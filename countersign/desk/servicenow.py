@@ -59,6 +59,9 @@ class ServiceNowDesk:
         self._wire = Wire(url, "/api/now", token_from=settings.token_from, ca=settings.ca, sign=self._signed, pace=pace)
         self._users: dict[str, str | None] = {}
         self._table = f"table/{settings.table}"
+        columns = () if settings.severities is None else tuple(settings.severities.critical)
+        self._columns = columns
+        self._fields = ",".join((FIELDS, *columns))
         self.target = f"servicenow:{url}#{settings.table}"
 
     def find(self, key: str) -> Ticket | None:
@@ -99,6 +102,7 @@ class ServiceNowDesk:
             "short_description": title(draft.title, TITLE),
             "description": described(draft, key, BODY),
             "due_date": _due(draft),
+            **self._severity(draft),
         }
         if self._settings.assignment_group is not None:
             fields["assignment_group"] = self._settings.assignment_group
@@ -112,7 +116,7 @@ class ServiceNowDesk:
         return Ticket(f"{PREFIX}{task['sys_id']}", key, "open", None)
 
     def update(self, id: str, draft: Draft) -> None:  # noqa: A002  (the port's name)
-        """Set title, description, due date and key where they differ, and give a task of nobody's to its owner.
+        """Set title, description, due date, key and severity where they differ, and give a task of nobody's to its owner.
 
         The Table API has no condition for a write, so that it is read just before. One that people gave to somebody else stays theirs.
         """
@@ -171,8 +175,10 @@ class ServiceNowDesk:
             yield Probe(scope, "sign in", ok=True, detail=f"as {self._settings.user}")
             yield Probe(scope, "see people", ok=bool(known), detail="" if known else "it cannot read sys_user: nothing is assigned")
             query = f"sys_created_by={self._settings.user}^ORDERBYDESCsys_created_on"
-            newest = next(self._list(self._table, query, FIELDS), None)
+            newest = next(self._list(self._table, query, self._fields), None)
             yield Probe(scope, "see the table", ok=True, detail="")
+            if self._columns:
+                yield self._probe_severities(newest)
             if newest is None:
                 yield Probe(scope, "find tickets by their key", ok=True, detail="not known before there is a ticket of ours")
                 return
@@ -181,6 +187,19 @@ class ServiceNowDesk:
             yield Probe(scope, "find tickets by their key", ok=kept, detail=detail)
         except DeskError as error:
             yield Probe(scope, "ask", ok=False, detail=str(error))
+
+    def _probe_severities(self, newest: Mapping[str, Any] | None) -> Probe:
+        """Look for the columns of `severities` in a task, where one that is not there, or hidden from us, is left out.
+
+        Not in sys_dictionary, which takes an administrator to read and has an inherited column under another table's name.
+        """
+        scope, what = self._settings.table, "say the severity"
+        task = newest or next(self._list(self._table, "ORDERBYDESCsys_created_on", self._fields), None)
+        if task is None:
+            return Probe(scope, what, ok=True, detail="not known before there is a task")
+        missing = sorted(name for name in self._columns if name not in task)
+        detail = f"no such columns, or we may not read them: {', '.join(missing)}" if missing else ""
+        return Probe(scope, what, ok=not missing, detail=detail)
 
     def _signed(self, token: str) -> dict[str, str]:
         basic = b64encode(f"{self._settings.user}:{token}".encode()).decode()
@@ -195,12 +214,18 @@ class ServiceNowDesk:
             "short_description": title(draft.title, TITLE),
             "description": described(draft, key, BODY),
             "due_date": _due(draft),
+            **self._severity(draft),
         }
         if not draft.body:
             del wanted["description"]
         changes: dict[str, object] = {name: value for name, value in wanted.items() if _text(task.get(name)) != _text(value)}
         owner = None if task.get("assigned_to") else self._owner(draft)
         return changes if owner is None else {**changes, "assigned_to": owner}
+
+    def _severity(self, draft: Draft) -> Mapping[str, str]:
+        """Return the columns that say how severe a task is; none where the settings name none."""
+        severities = self._settings.severities
+        return {} if severities is None else severities.of(draft.severity)
 
     def _patch(self, number: str, changes: Mapping[str, object]) -> None:
         self._wire.write("PATCH", f"{self._table}/{number}", changes, of_ticket=True)
@@ -210,7 +235,7 @@ class ServiceNowDesk:
         return _ended(task) if self._state(task) == "closed" else None
 
     def _read(self, number: str) -> dict[str, Any]:
-        asked = {"sysparm_fields": FIELDS, "sysparm_exclude_reference_link": "true", "sysparm_display_value": "false"}
+        asked = {"sysparm_fields": self._fields, "sysparm_exclude_reference_link": "true", "sysparm_display_value": "false"}
         task = self._wire.get(f"{self._table}/{number}", asked, of_ticket=True).get("result")
         if not isinstance(task, dict) or task.get("sys_id") != number or not task.get("state"):
             raise DeskError(f"{PREFIX}{number} came without its fields")

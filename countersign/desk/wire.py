@@ -24,13 +24,15 @@ from countersign.finding import inert
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from countersign.pace import Budget
+    from countersign.pace import Budget, Quota
 
 TIMEOUT_S = 60.0
 KEPT_S = 1.0
 """How long a connection that nobody uses is kept; servers keep theirs for 5 seconds and more."""
 PATIENCE_S = 120.0
 """Longer than this one request does not wait in all for a server that says that it is busy."""
+SPENT_S = 60.0
+"""Longer than this no request waits for a quota of changes that is spent."""
 BUSY_S = 5.0
 """Wait after a 429 that does not say how long."""
 MOST_PAGES = 1000
@@ -47,7 +49,7 @@ class Wire:
     """Speaks to one server with one token; safe to share between threads, not between processes.
 
     `url` is where people open it, `api` what the paths of its API begin with, `sign` makes the headers that bear the token.
-    A write costs `write_cost` of the budget, a read 1.
+    A write costs `write_cost` of the budget, a read 1. `writes` counts the writes besides; None: they are limited by the budget alone.
     """
 
     def __init__(  # noqa: PLR0913 - what it takes to reach a server
@@ -60,6 +62,7 @@ class Wire:
         sign: Callable[[str], Mapping[str, str]],
         pace: Budget,
         write_cost: float = 1,
+        writes: Quota | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._api = api
@@ -69,6 +72,7 @@ class Wire:
         self._sign = sign
         self._pace = pace
         self._write_cost = write_cost
+        self._writes = writes
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -129,6 +133,9 @@ class Wire:
         waited = 0.0
         while True:
             self._pace.take(1 if reads else self._write_cost)
+            left = 0.0 if reads or self._writes is None else self._writes.take(SPENT_S)
+            if left:
+                raise DeskBusyError(f"{self.url} was sent as many changes as it allows, and takes the next in {left:.0f} seconds")
             try:
                 answer = self._client.request(method, path, headers=headers, **rest)
             except _NOT_SENT as error:

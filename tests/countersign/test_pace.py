@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.pace import Budget, budget
+from countersign.pace import Budget, Quota, budget, quota
 
 
 class Clock:
@@ -49,6 +49,36 @@ def test_no_window_of_time_sees_more_than_its_share(asked: list[tuple[float, flo
         for later in range(index, len(spent)):
             window = spent[later][0] - start
             assert sum(cost for _, cost in spent[index : later + 1]) <= 8 + 2 * window + 8e-6 + spent[later][1]
+
+
+def test_a_quota_is_spent_at_once_and_waits_only_where_it_is_soon_free() -> None:
+    clock = Clock()
+    changes = Quota(3, 3600, clock=clock, sleep=clock.sleep)
+    assert [0, 0] == [changes.take(60), changes.take(60)]
+    clock.now = 100
+    assert [0, 3500] == [changes.take(60), changes.take(60)]
+    clock.now = 3550
+    assert (changes.take(60), clock.now) == (0, 3600)
+    assert (changes.take(60), clock.now) == (0, 3600)
+    assert (changes.take(60), clock.now) == (100, 3600)
+
+
+@given(st.lists(st.floats(0, 30), min_size=1, max_size=80), st.floats(0, 40))
+def test_no_window_of_time_sees_more_than_a_quota(pauses: list[float], patience: float) -> None:
+    clock = Clock()
+    changes = Quota(5, 60, clock=clock, sleep=clock.sleep)
+    spent: list[float] = []
+    for pause in pauses:
+        asked = clock.now = clock.now + pause
+        if changes.take(patience) == 0:
+            spent.append(clock.now)
+        assert clock.now - asked <= patience + 1e-6
+    assert all(later - earlier >= 60 - 1e-6 for earlier, later in zip(spent, spent[5:], strict=False))
+
+
+def test_desks_at_one_server_share_its_quota() -> None:
+    assert quota("test", "shared", units=3, seconds=60) is quota("test", "shared", units=3, seconds=60)
+    assert quota("test", "shared", units=3, seconds=60) is not quota("test", "other", units=3, seconds=60)
 
 
 def test_threads_share_the_budget_of_one_key() -> None:

@@ -117,6 +117,8 @@ VAULT = 'provider: vault, address: "http://127.0.0.1:8200", namespace: null, aut
 SECRET = "hunter2-do-not-print"
 JIRA = 'kind: jira, deployment: cloud, url: "https://northwind.example", project: SEC, user: bot@northwind.example, token_from: "env:JIRA"'
 SNOW = 'kind: servicenow, url: "https://northwind.service-now.com", user: countersign, token_from: "env:SNOW"'
+HUB = "kind: github, repository: n/a, token_from: env:T, severities: {critical: a, high: a, medium: a, low: LOW}"
+SNOW_SEVERITIES = f'{SNOW}, severities: {{critical: {{impact: "1"}}, high: {{impact: "1"}}, medium: {{impact: "1"}}, low: LOW}}'
 RT = 'kind: request_tracker, url: "https://rt.northwind.example/rt", queue: Partner access, token_from: "env:RT"'
 
 
@@ -199,6 +201,16 @@ WRONG = [
     ("kind: local", JIRA.replace(", user: bot@northwind.example", ""), 8, "desk.user", "missing", "address"),
     ("kind: local", JIRA.replace("cloud", "data_center"), 8, "desk.user", "for Jira Cloud", "leave it out"),
     ("kind: local", JIRA.replace("https:", "http:"), 8, "desk.url", "in the clear", "https://"),
+    ("kind: local", f"{JIRA}, severities: {{critical: A, high: A, medium: A}}", 8, "desk.severities.low", "missing", "add `low:`"),
+    ("kind: local", f"{JIRA}, severities: high", 8, "desk.severities", "a group of keys", "key: value"),
+    ("kind: local", HUB.replace("LOW", "1"), 8, "desk.severities.low", "reads it as a number", "quotes"),
+    ("kind: local", HUB.replace("LOW", "'a,b'"), 8, "desk.severities.low", "no label", "without a comma"),
+    ("kind: local", HUB.replace("LOW", "Countersign"), 8, "desk.severities.low", "no label", "bear anyway"),
+    ("kind: local", HUB.replace("LOW", "a" * 51), 8, "desk.severities.low", "no label", "at most 50"),
+    ("kind: local", SNOW_SEVERITIES.replace("LOW", "{}"), 8, "desk.severities.low", "no column", "impact"),
+    ("kind: local", SNOW_SEVERITIES.replace("LOW", "{Impact: a}"), 8, "desk.severities.low.Impact", "no name of a column", "u_severity"),
+    ("kind: local", SNOW_SEVERITIES.replace("LOW", "{state: a}"), 8, "desk.severities.low.state", "something else", "how severe"),
+    ("kind: local", SNOW_SEVERITIES.replace("LOW", "{urgency: a}"), 8, "desk.severities.low", "the columns that", "the same columns"),
     ("kind: local", "kind: lokal", 8, "desk.kind", "should be 'local'", "'local'"),
     ("{kind: local}", "local", 8, "desk", "not a desk", "kind: local"),
     ("kind: local", RT.replace("https:", "http:"), 8, "desk.url", "in the clear", "https://"),

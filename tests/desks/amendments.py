@@ -74,6 +74,7 @@ def _jira(assignee: dict[str, Any], somebody: dict[str, Any]) -> tuple[Amendment
                     project=_object(key=_TEXT),
                     issuetype=_object(id=_TEXT),
                     resolution=_object(name=_TEXT),
+                    priority=_object(name=_TEXT),
                 ),
                 "FieldsTold": _object(
                     summary=_TEXT,
@@ -87,6 +88,7 @@ def _jira(assignee: dict[str, Any], somebody: dict[str, Any]) -> tuple[Amendment
                     creator=_schema("UserDetails"),
                     assignee=_or_null(somebody),
                     status=_schema("StatusDetails"),
+                    priority=_or_null(_object(self=_TEXT, id=_TEXT, name=_TEXT, iconUrl=_TEXT)),
                 ),
             },
             _FIELDS,
@@ -132,6 +134,7 @@ _DATA_CENTER: tuple[Amendment, ...] = (
             "Found": _object(expand=_TEXT, startAt=_NUMBER, maxResults=_NUMBER, total=_NUMBER, issues=_list(_schema("IssueBean"))),
             "User": _PERSON,
             "UserDetails": _PERSON,
+            "FieldMetadata": _FIELD,
             "PageOfCreateMetaIssueTypes": _page(_KIND),
             "PageOfCreateMetaIssueTypeWithField": _page(_FIELD),
         },

@@ -2,7 +2,7 @@
 
 Source of the table: GitHub's OpenAPI description of api.github.com, version 2022-11-28 (operations users/get-authenticated, repos/get,
 issues/create-label, issues/list-for-repo, issues/create, issues/get, issues/update, issues/create-comment, issues/add-labels,
-issues/list-events-for-timeline, issues/check-user-can-be-assigned), which contracts.py holds both sides against. What it does beyond that is
+issues/remove-label, issues/list-events-for-timeline, issues/check-user-can-be-assigned), which contracts.py holds both sides against. What it does beyond that is
 said in the description's prose.
 """
 
@@ -40,6 +40,7 @@ class GitHubStandIn(Served):
         call("PATCH", f"{_R}/issues/{{issue_number}}", fields="title body assignee state state_reason milestone labels assignees type"),
         call("POST", f"{_R}/issues/{{issue_number}}/comments", fields="body"),
         call("POST", f"{_R}/issues/{{issue_number}}/labels", fields="labels"),
+        call("DELETE", f"{_R}/issues/{{issue_number}}/labels/{{name}}"),
         call("GET", f"{_R}/issues/{{issue_number}}/timeline", "per_page page"),
     )
 
@@ -52,9 +53,9 @@ class GitHubStandIn(Served):
 
     # What the tests see of it
 
-    def desk(self, **changed: str) -> GitHubDesk:
+    def desk(self, **changed: Any) -> GitHubDesk:
         said = {"url": self.url, "repository": REPOSITORY, "token_from": "env:TRACKER_TOKEN", **changed}
-        return GitHubDesk(GitHub(**said), {"maria": OWNER, "pavel": "who-is-not-there"})
+        return GitHubDesk(GitHub.model_validate(said), {"maria": OWNER, "pavel": "who-is-not-there"})
 
     def tickets_with(self, key: str) -> list[str]:
         return [f"github:{number}" for number, issue in self.issues.items() if key in str(issue["body"])]
@@ -74,7 +75,10 @@ class GitHubStandIn(Served):
             self._change(self.issues[_n(ticket)], {"state": "open" if changes["open"] else "closed"}, OWNER)
 
     def unlabel(self, ticket: str) -> None:
-        self.issues[_n(ticket)]["labels"] = []
+        self.relabel(ticket, [])
+
+    def relabel(self, ticket: str, names: list[str]) -> None:
+        self.issues[_n(ticket)]["labels"] = [label(name) for name in names]
 
     def remove(self, ticket: str) -> None:
         self.issues.pop(_n(ticket))
@@ -132,9 +136,18 @@ class GitHubStandIn(Served):
         if not pushes:
             return Answer(403, {"message": "Must have admin rights to Repository."})
         if rest == "/labels":
-            names = [each["name"] for each in issue["labels"]] + request.body["labels"]
-            issue["labels"] = [label(name) for name in dict.fromkeys(names)]
+            # A label keeps the case that it was made with, and is one with those that differ in that alone.
+            there = {each["name"].casefold(): each for each in issue["labels"]}
+            issue["labels"] = list(({name.casefold(): label(name) for name in request.body["labels"]} | there).values())
+            self._touch(issue)
             return Answer(200, issue["labels"])
+        if rest == "/labels/{name}":
+            left = [each for each in issue["labels"] if each["name"].casefold() != request.values["name"].casefold()]
+            if len(left) == len(issue["labels"]):
+                return Answer(404, {"message": "Label does not exist"})
+            issue["labels"] = left
+            self._touch(issue)
+            return Answer(200, left)
         if any(who not in {SERVICE, OWNER} for who in request.body.get("assignees", [])):
             return Answer(422, {"message": "Validation Failed"})
         self._change(issue, request.body, request.who)
@@ -180,6 +193,9 @@ class GitHubStandIn(Served):
             reason = said.get("state_reason", "completed" if said["state"] == "closed" else "reopened")
             issue |= {"state": said["state"], "state_reason": reason, "closed_at": at if said["state"] == "closed" else None}
             self.events[issue["number"]].append(event("closed" if said["state"] == "closed" else "reopened", who, at))
+
+    def _touch(self, issue: dict[str, Any]) -> None:
+        issue["updated_at"] = self._tick()
 
     def _tick(self) -> str:
         self.clock += timedelta(seconds=1)

@@ -67,9 +67,9 @@ class GitLabStandIn(Served):
 
     # What the tests see of it
 
-    def desk(self, **changed: str) -> GitLabDesk:
+    def desk(self, **changed: Any) -> GitLabDesk:
         said = {"url": self.url, "project": PROJECT, "token_from": "env:TRACKER_TOKEN", **changed}
-        return GitLabDesk(GitLab(**said), {"maria": OWNER, "pavel": "who-is-not-there"})
+        return GitLabDesk(GitLab.model_validate(said), {"maria": OWNER, "pavel": "who-is-not-there"})
 
     def tickets_with(self, key: str) -> list[str]:
         return [f"gitlab:{number}" for number, issue in self.issues.items() if key in str(issue["description"])]
@@ -90,7 +90,10 @@ class GitLabStandIn(Served):
         self._change(self.issues[_n(ticket)], said, OWNER)
 
     def unlabel(self, ticket: str) -> None:
-        self.issues[_n(ticket)]["labels"] = []
+        self.relabel(ticket, [])
+
+    def relabel(self, ticket: str, names: list[str]) -> None:
+        self.issues[_n(ticket)]["labels"] = names
 
     def remove(self, ticket: str) -> None:
         self.issues.pop(_n(ticket))
@@ -184,6 +187,7 @@ class GitLabStandIn(Served):
         if "assignee_ids" in said:
             issue["assignees"] = [_numbered(number) for number in said["assignee_ids"]]
         issue["labels"] += [name for name in said.get("add_labels", "").split(",") if name and name not in issue["labels"]]
+        issue["labels"] = [name for name in issue["labels"] if name not in said.get("remove_labels", "").split(",")]
         becomes = {"close": "closed", "reopen": "opened"}.get(said.get("state_event", ""), issue["state"])
         if becomes != issue["state"]:
             issue |= {"state": becomes, "closed_at": at if becomes == "closed" else None}

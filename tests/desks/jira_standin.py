@@ -22,7 +22,8 @@ _META = f"{_A}/issue/createmeta/{{project}}/issuetypes"
 _START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _STATUSES = {"1": ("Backlog", "new"), "2": ("Doing", "indeterminate"), "3": ("Shipped", "done"), "4": ("Rejected", "done")}
 _RIGHTS = ["BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES", "DELETE_ISSUES"]
-_TAKES = {"project", "issuetype", "summary", "description", "labels", "duedate", "assignee"}
+_TAKES = {"project", "issuetype", "summary", "description", "labels", "duedate", "assignee", "priority"}
+_PRIORITIES = {"1": "Highest", "2": "High", "3": "Medium", "4": "Low", "5": "Lowest"}
 _COMMON = (
     call("GET", f"{_A}/myself", "expand"),
     call("GET", f"{_A}/status"),
@@ -60,11 +61,13 @@ class JiraCloudStandIn(Served):
         self.changes: dict[str, list[dict[str, Any]]] = {}
         self.unindexed: set[str] = set()
         self.lags = False
+        self.off_screen: set[str] = set()
+        """Fields that the project's screen, one for creating and editing, has not."""
         self.clock = _START
 
     # What the tests see of it
 
-    def desk(self, **changed: str) -> JiraDesk:
+    def desk(self, **changed: Any) -> JiraDesk:
         said = {"url": self.url, "project": PROJECT, "token_from": "env:TRACKER_TOKEN", "user": EMAIL if self.cloud else None}
         said["deployment"] = "cloud" if self.cloud else "data_center"
         return JiraDesk(Jira.model_validate({**said, **changed}), {"maria": OWNER, "pavel": "who-is-not-there"})
@@ -85,6 +88,8 @@ class JiraCloudStandIn(Served):
         if "declined" in changes:
             self._move(_n(ticket), "4", OWNER)
             issue["resolution"] = {"self": f"{self.url}/rest/api/2/resolution/10001", "id": "10001", "name": "Won't Do", "description": ""}
+        if "priority" in changes:
+            issue["priority"] = _priority(changes["priority"])
         names = {"title": "summary", "text": "description"}
         issue |= {names[name]: value for name, value in changes.items() if name in names}
         if "owner" in changes:
@@ -138,7 +143,8 @@ class JiraCloudStandIn(Served):
         issue = self.issues[number]
         match request.call.method, rest:
             case "GET", "":
-                more = {"changelog": {"histories": self.changes[number]}} if request.said("expand") == "changelog" else {}
+                expanded: dict[str, Any] = {"changelog": {"histories": self.changes[number]}, "editmeta": {"fields": self._editable()}}
+                more = {name: part for name, part in expanded.items() if name == request.said("expand")}
                 return Answer(200, {**self._shown(number, request.said("fields").split(",")), **more})
             case "GET", "/comment":
                 return self._part(self.comments[number], request, "comments")
@@ -161,7 +167,7 @@ class JiraCloudStandIn(Served):
         if refused:
             return Answer(400, {"errorMessages": [], "errors": refused})
         self.changes[number].append({"author": self._person(request.who), "created": self._tick(), "items": [{"field": n} for n in given]})
-        issue |= given
+        issue |= {name: _priority(value["name"]) if name == "priority" else value for name, value in given.items()}
         for step in request.body.get("update", {}).get("labels", []):
             issue["labels"] = [*issue["labels"], step["add"]]
         return Answer(204)
@@ -172,12 +178,24 @@ class JiraCloudStandIn(Served):
         if "type" not in request.values:
             kinds = [{"id": "10001", "name": "Epic"}, {"id": "10002", "name": "Task"}]
             return self._part(kinds, request, "issueTypes") if self.cloud else self._last(kinds, request)
+        if not self.cloud:
+            return self._last(self._fields(), request)
+        return self._part([{"key": field["fieldId"], **field} for field in self._fields()], request, "fields")
+
+    def _fields(self) -> list[dict[str, Any]]:
         always = {"project", "issuetype", "summary"}
         same = {"hasDefaultValue": False, "operations": ["set"], "schema": {"type": "string"}}
-        fields = [{"fieldId": name, "name": name.title(), "required": name in always, **same} for name in sorted(_TAKES)]
+        allowed = {"priority": {"allowedValues": [_priority(name) for name in _PRIORITIES.values()]}}
+        return [
+            {"fieldId": name, "name": name.title(), "required": name in always, **same, **allowed.get(name, {})}
+            for name in sorted(_TAKES - self.off_screen)
+        ]
+
+    def _editable(self) -> dict[str, Any]:
+        fields = {field["fieldId"]: field for field in self._fields()}
         if not self.cloud:
-            return self._last(fields, request)
-        return self._part([{"key": field["fieldId"], **field} for field in fields], request, "fields")
+            return fields
+        return {name: {"key": name, **{word: said for word, said in field.items() if word != "fieldId"}} for name, field in fields.items()}
 
     def _searched(self, request: Request) -> Answer:
         jql = request.said("jql")
@@ -213,7 +231,10 @@ class JiraCloudStandIn(Served):
         return Answer(201, {"id": f"1{number[4:]}", "key": number, "self": f"{self.url}{_A}/issue/1{number[4:]}"})
 
     def _refused(self, fields: dict[str, Any]) -> dict[str, str]:
-        found = {name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown." for name in fields.keys() - _TAKES}
+        strange = fields.keys() - (_TAKES - self.off_screen)
+        found = {name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown." for name in strange}
+        if fields.get("priority", {"name": "Low"}).get("name") not in _PRIORITIES.values():
+            found["priority"] = "The priority selected is invalid."
         if not 0 < len(fields.get("summary", "x")) <= 255 or "\n" in fields.get("summary", "x"):
             found["summary"] = "Summary must be less than 255 characters."
         if len(fields.get("description", "")) > 32767:
@@ -229,8 +250,9 @@ class JiraCloudStandIn(Served):
         number, at = f"{PROJECT}-{len(self.changes) + 1}", self._tick()
         self.comments[number], self.changes[number] = [], []
         bare = {"assignee": None, "duedate": None, "labels": [], "description": None}
+        priority = _priority(fields.get("priority", {"name": "Medium"})["name"])
         self.issues[number] = {
-            **bare, **fields, "creator": self._person(who), "created": at, "updated": at, "resolutiondate": None, "resolution": None, "status": "1",
+            **bare, **fields, "priority": priority, "creator": self._person(who), "created": at, "updated": at, "resolutiondate": None, "resolution": None, "status": "1",
         }  # fmt: skip
         if self.lags:
             self.unindexed.add(number)
@@ -286,6 +308,10 @@ class JiraDataCenterStandIn(JiraCloudStandIn):
 def _status(number: str) -> dict[str, Any]:
     name, category = _STATUSES[number]
     return {"id": number, "name": name, "statusCategory": {"id": 1, "key": category}}
+
+
+def _priority(name: str) -> dict[str, str]:
+    return {"id": next((number for number, each in _PRIORITIES.items() if each == name), "9"), "name": name}
 
 
 def _n(ticket: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from countersign.desk import AnswerLostError, DeskError, DeskRefusedError, outbox
+from countersign.desk import AnswerLostError, DeskBusyError, DeskError, DeskRefusedError, outbox
 from countersign.remediation import Action, Draft, key
 from countersign.state import State
 from countersign.ticket_body import Quoted, line
@@ -221,6 +221,101 @@ def test_listings_are_read_to_their_end(desk: Any, server: Any, monkeypatch: pyt
     assert len([entry for entry in desk.history(made[0]) if entry.what == "commented"]) == 3
 
 
+# Severities
+
+SEVERITIES: dict[str, dict[str, Any]] = {
+    "github": {"critical": "severity/critical", "high": "severity: high", "medium": "minor", "low": "minor"},
+    "gitlab": {"critical": "severity::critical", "high": "severity::high", "medium": "minor", "low": "minor"},
+    "jira": {"critical": "Highest", "high": "High", "medium": "Low", "low": "Low"},
+    "servicenow": {
+        "critical": {"impact": "1", "urgency": "1"},
+        "high": {"impact": "2", "urgency": "1"},
+        "medium": {"impact": "3", "urgency": "3"},
+        "low": {"impact": "3", "urgency": "3"},
+    },
+}
+
+
+def labels_of(server: Any, ticket: str) -> list[str]:
+    labels = server.issues[int(ticket.partition(":")[2])]["labels"]
+    return [each["name"] if server.kind == "github" else each for each in labels]
+
+
+def severity_of(server: Any, ticket: str) -> Any:
+    """What a ticket's fields say of its severity, as the settings write it."""
+    if server.module == "servicenow":
+        task = server.tasks[ticket.removeprefix("servicenow:")]
+        return {name: task[name] for name in ("impact", "urgency")}
+    if server.module == "jira":
+        return server.issues[ticket.removeprefix("jira:")]["priority"]["name"]
+    return ",".join(sorted(set(labels_of(server, ticket)) - {"countersign", NAME, "theirs"}))
+
+
+def test_a_severity_is_a_field_where_the_settings_say_which(server: Any) -> None:
+    said = SEVERITIES[server.module]
+    desk = server.desk(severities=said)
+    made = desk.create(NAME, draft(severity="high"))
+    assert severity_of(server, made.id) == said["high"]
+    for severity in ("critical", "medium", "low"):
+        desk.update(made.id, draft(severity=severity))
+        assert severity_of(server, made.id) == said[severity]
+    clock, requests = server.clock, server.requests
+    desk.update(made.id, draft(severity="low"))
+    assert (server.clock, server.requests) == (clock, requests + 1)
+    assert desk.find(NAME) == made
+
+
+def test_what_people_made_of_a_severity_is_set_right_and_their_labels_stay(server: Any) -> None:
+    said = SEVERITIES[server.module]
+    desk = server.desk(severities=said)
+    made = desk.create(NAME, draft())
+    if server.module in {"github", "gitlab"}:
+        server.relabel(made.id, [NAME, "theirs", "minor", said["critical"]])
+    else:
+        server.people_change(made.id, **{"priority": "Lowest"} if server.module == "jira" else said["low"])
+    desk.update(made.id, draft())
+    assert severity_of(server, made.id) == said["high"]
+    assert server.module not in {"github", "gitlab"} or "theirs" in labels_of(server, made.id)
+
+
+def test_without_the_setting_a_severity_is_people_s(desk: Any, server: Any) -> None:
+    made = desk.create(NAME, draft())
+    assert severity_of(server, made.id) in ("", "Medium", {"impact": "", "urgency": ""})
+    if server.module in {"github", "gitlab"}:
+        server.relabel(made.id, ["countersign", NAME, "minor"])
+    before = severity_of(server, made.id)
+    desk.update(made.id, draft(severity="critical"))
+    assert severity_of(server, made.id) == before
+
+
+def test_to_github_labels_that_differ_in_case_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_TOKEN", f"token-of-{SERVICE}")
+    monkeypatch.setattr("countersign.desk.github.WRITE_COST", 1)
+    with GitHubStandIn() as server:
+        desk = server.desk(severities={**SEVERITIES["github"], "medium": "Minor", "low": "Minor"})
+        made = desk.create(NAME, draft())
+        server.relabel(made.id, ["Countersign", NAME, "Severity: High", "MINOR"])
+        desk.update(made.id, draft())
+        assert labels_of(server, made.id) == ["Countersign", NAME, "Severity: High"]
+        clock = server.clock
+        desk.update(made.id, draft())
+        assert server.clock == clock
+
+
+def test_a_field_that_no_screen_of_jira_s_has_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_TOKEN", f"token-of-{SERVICE}")
+    with JiraCloudStandIn() as server:
+        made = server.desk(severities=SEVERITIES["jira"]).create(NAME, draft())
+        server.off_screen.add("priority")
+        desk = server.desk(severities=SEVERITIES["jira"])
+        second = desk.create(key_of("second"), draft())
+        for ticket in (made, second):
+            desk.update(ticket.id, draft(severity="critical"))
+        assert [severity_of(server, ticket.id) for ticket in (made, second)] == ["High", "Medium"]
+        assert "critical" in server.fields(made.id)[1]
+        assert [probe.detail for probe in desk.probe() if not probe.ok] == ["put Priority on the create screen and the edit screen"]
+
+
 # Refusals and a bad wire
 
 
@@ -391,6 +486,23 @@ def test_a_desk_that_wants_to_be_left_alone_for_long_is(server: Any, url: str) -
     assert [receipt.action for receipt in later] == ["created"] * 4
 
 
+def test_github_is_sent_no_more_changes_than_it_allows_an_hour(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_TOKEN", f"token-of-{SERVICE}")
+    monkeypatch.setattr("countersign.desk.github.WRITES", 4)
+    names = [key_of(f"number {number}") for number in range(6)]
+    with GitHubStandIn() as server, State(url) as state:
+        desk = server.desk()
+        state.apply("night", (), at=NOON, target=desk.target, actions=map(want, names))
+        done = outbox.carry_out(list(map(want, names)), desk, state, as_of=NOON, clock=lambda: NOON, evidence="night", digest="sha256:ab")
+        # The first of the four changes made the label.
+        assert [receipt.action for receipt in done] == ["created"] * 3 + ["failed"] * 3
+        assert "as many changes as it allows" in str(done[3].error)
+        assert "not tried" in str(done[4].error)
+        assert desk.find(names[0]) is not None
+        with pytest.raises(DeskBusyError):
+            server.desk().comment("github:1", "Another desk at the same server, for the same quota.")
+
+
 # The doctor
 
 
@@ -401,3 +513,21 @@ def test_the_doctor_tells_what_is_missing(server: Any) -> None:
     assert not all(probe.ok for probe in server.desk(token_from="env:PARTNER_TOKEN").probe())
     assert [probe.ok for probe in server.desk(token_from="env:WRONG_TOKEN").probe()] == [False]
     assert server.requests > 0
+
+
+WRONG = {
+    "jira": (
+        {**SEVERITIES["jira"], "low": "Trivial"},
+        "no priorities of this project: Trivial; there are: Highest, High, Medium, Low, Lowest",
+    ),
+    "servicenow": ({name: {"u_sev": "1"} for name in SEVERITIES["servicenow"]}, "no such columns, or we may not read them: u_sev"),
+}
+
+
+def test_the_doctor_looks_at_what_the_severities_are_said_by(server: Any) -> None:
+    said = SEVERITIES[server.module]
+    assert all(probe.ok for probe in server.desk(severities=said).probe())
+    server.desk().create(NAME, draft())
+    assert all(probe.ok for probe in server.desk(severities=said).probe())
+    wrong, detail = WRONG.get(server.module, (said, None))
+    assert [probe.detail for probe in server.desk(severities=wrong).probe() if not probe.ok] == ([] if detail is None else [detail])
