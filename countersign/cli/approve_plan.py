@@ -12,6 +12,7 @@ import typer
 from countersign.cli import show
 from countersign.cli.options import HERE, AsJson, ProgrammeFolder
 from countersign.cli.run import UsageError
+from countersign.errors import CountersignError
 from countersign.results import EXIT_FINE
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def approve(  # noqa: PLR0913 - one parameter for each option
     """
     from countersign.cli.offboard_show import shown
     from countersign.offboarding import folder
-    from countersign.offboarding.process import look
     from countersign.programme import load
 
     loaded = load(programme)
@@ -80,7 +80,6 @@ def approve(  # noqa: PLR0913 - one parameter for each option
     if not as_json and signature is None:
         shown(found)
     name, decision = _decide(loaded, found, said, key, signature)
-    look(loaded, found, datetime.now(UTC))
     arrived(loaded, found)
     if as_json:
         _document(found, decision, name, said)
@@ -91,9 +90,14 @@ def approve(  # noqa: PLR0913 - one parameter for each option
 
 
 def arrived(programme: "Programme", plan: "Plan") -> None:
-    """Tell whoever waits for the plan's approval that one more is on file: a flow run that is suspended goes on."""
+    """Tell whoever waits for the plan's approval that one more is on file: the partner's time, and a flow run that is suspended, go on."""
     from countersign.offboarding import waiting
+    from countersign.offboarding.process import look
 
+    try:
+        look(programme, plan, datetime.now(UTC))
+    except CountersignError as error:
+        show.say(show.text(f"The clocks learn of it from the next night only: {error.message}"))
     run = waiting.run_of(programme, plan.id)
     if run is None or not os.environ.get("PREFECT_API_URL"):
         return
