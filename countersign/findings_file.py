@@ -16,7 +16,7 @@ from countersign.expectation import expectations
 from countersign.facts import opened
 from countersign.facts.governance import TABLES
 from countersign.finding import Failing, Known
-from countersign.inventory import sql_text
+from countersign.inventory import PARQUET, sql_text
 from countersign.terms import terms_of
 from countersign.ticket_words import Said
 
@@ -161,7 +161,7 @@ def write(
                 LEFT JOIN looked k ON k.provider = l.provider AND k.scope = coalesce(f.scope, split_part(l.subject, ':', 2))
                 LEFT JOIN desk_tickets t ON t.key = last.ticket_key
                 ORDER BY l.control, l.subject
-            ) TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd)""")
+            ) TO {sql_text(path)} ({PARQUET})""")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

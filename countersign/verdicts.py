@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from countersign.facts import SUBJECTS, opened
-from countersign.inventory import sql_text
+from countersign.inventory import PARQUET, sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,9 +38,7 @@ def write(path: Path, database: Path, expectations: Sequence[Expectation]) -> No
         db.execute(f"CREATE TEMP TYPE verdict AS ENUM ({', '.join(map(sql_text, VERDICTS))})")
         excepted = {control for (control,) in db.execute("SELECT DISTINCT control FROM register_exceptions").fetchall()}
         kinds = (_of_kind(kind, tuple(e for e in expectations if kind in e.subjects), excepted) for kind in SUBJECTS)
-        db.execute(
-            f"COPY ({' UNION ALL BY NAME '.join(kinds)}) TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720)"
-        )
+        db.execute(f"COPY ({' UNION ALL BY NAME '.join(kinds)}) TO {sql_text(path)} ({PARQUET}, ROW_GROUP_SIZE 30720)")
 
 
 def _of_kind(kind: str, judged: Sequence[Expectation], excepted: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ import duckdb
 from countersign.facts import governance, history, stood
 from countersign.facts.governance import governance_tables
 from countersign.facts.register_tables import RegisterTable, register_tables
-from countersign.inventory import TABLES, Reading, sql_text
+from countersign.inventory import PARQUET, TABLES, Reading, sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +63,7 @@ def write_register(tables: Iterable[RegisterTable], into: Path) -> None:
     with duckdb.connect() as db:
         for table in tables:
             create(db, table)
-            db.execute(f"COPY {table.name} TO {sql_text(into / f'{table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
+            db.execute(f"COPY {table.name} TO {sql_text(into / f'{table.name}.parquet')} ({PARQUET})")
 
 
 def build(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from countersign.inventory import TABLES, sql_text
+from countersign.inventory import PARQUET, TABLES, sql_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def recall(db: duckdb.DuckDBPyConnection, last: Path | None) -> None:
 def settle(db: duckdb.DuckDBPyConnection, database: Path) -> None:
     """Write what is known now beside the run's scratch database, and make the view `history` of it."""
     file = sql_text(_settled(database))
-    db.execute(f"COPY history_tonight TO {file} (FORMAT parquet, COMPRESSION zstd)")
+    db.execute(f"COPY history_tonight TO {file} ({PARQUET})")
     db.execute(f"CREATE OR REPLACE VIEW history AS SELECT * FROM read_parquet({file})")
 
 
