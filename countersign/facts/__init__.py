@@ -50,6 +50,8 @@ _STEPS = (
     "unattended",
     "callers",
 )
+_PARQUET = "FORMAT parquet, COMPRESSION lz4, WRITE_BLOOM_FILTER false"
+"""How facts are written, for tonight only: whole columns are read, so that nothing would ask which values a part of the file holds."""
 _ROWS = 30_720
 """Rows that are gathered before they are written: with the engine's own four times as many, a million do not fit into its memory."""
 _AT_ONCE = 100
@@ -94,7 +96,7 @@ def build(
             *before, query = db.extract_statements(_sql(file))
             for statement in before:
                 db.execute(statement)
-            db.execute(f"COPY ({query.query.rstrip().rstrip(';')}) TO {parquet} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROWS})")
+            db.execute(f"COPY ({query.query.rstrip().rstrip(';')}) TO {parquet} ({_PARQUET}, ROW_GROUP_SIZE {_ROWS})")
             db.execute(f"CREATE OR REPLACE VIEW facts_{kind} AS SELECT * FROM read_parquet({parquet})")
         together = " UNION ALL BY NAME ".join(f"SELECT * FROM facts_{kind}" for kind in SUBJECTS)
         db.execute(f"CREATE OR REPLACE VIEW facts AS {together}")
