@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from countersign.clocks.story import KNOWN
+from countersign.clocks.story import KNOWN, OF_OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,9 @@ class Lap:
     looked: Event | None = None
     """When its scope was last read wholly before it was found; None: never, or nobody noted it."""
     taken: Event | None = None
-    """First time after it was last seen that what it is about was taken away; None: it was not."""
+    """First time after it was last seen that what it is about was taken away, and not given back before its end; None: it was not."""
+    there_until: datetime | None = None
+    """When it was first taken away after it was last seen, also where it was given back: until then it was there; None: it was not."""
 
     def open_until(self, at: datetime) -> datetime | None:
         """Return the last instant, up to `at`, at which no exception held; None: one held all the time."""
@@ -65,7 +67,7 @@ def laps(events: Sequence[Event]) -> tuple[tuple[Lap, ...], tuple[datetime, str]
             if kind in _FAILS:
                 _opened(lap, event.at)
                 _saw(lap, event.at)
-        elif kind in ("looked", "asked", "given", "withdrawn", "taken"):
+        elif kind in OF_OTHERS:
             continue
         elif lap is None:
             broken = broken or (event.at, f"the log says `{kind}` of what did not stand")
@@ -113,4 +115,7 @@ def _beside(lap: Lap, events: Sequence[Event]) -> None:
     end = None if lap.ended is None else lap.ended.at
     lap.looked = next((each for each in events if each.kind == "looked" and each.source == lap.began.source), None)
     since = lap.began.at if lap.seen is None else lap.seen
-    lap.taken = next((each for each in events if each.kind == "taken" and each.at > since and (end is None or each.at <= end)), None)
+    took = [each for each in events if each.kind == "taken" and each.at > since and (end is None or each.at <= end)]
+    back = [each for each in events if each.kind == "returned" and (end is None or each.at <= end)]
+    lap.there_until = took[0].at if took else None
+    lap.taken = next((each for each in took if not any(each.source == b.source and each.at <= b.at for b in back)), None)

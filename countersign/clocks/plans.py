@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,9 @@ import sqlalchemy as sa
 
 from countersign.clocks.story import Event
 from countersign.schema import Utc, reading
-from countersign.undertaken import undertaken
+from countersign.undertaken import ever_taken
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.engine import Connection
 
 PLAN_HOLDS = timedelta(days=7)
@@ -41,8 +40,10 @@ def of_plans(url: str) -> defaultdict[str, list[Event]]:
     """
     with reading(url) as db:
         found = defaultdict(list) if db is None else _asked(db)
-    for each in undertaken(url).revoked:
+    for each in ever_taken(url):
         found[each.subject].append(Event(each.at, "taken", each.plan))
+        if each.back_at is not None:
+            found[each.subject].append(Event(each.back_at, "returned", each.plan))
     return found
 
 
@@ -51,14 +52,23 @@ def _asked(db: Connection) -> defaultdict[str, list[Event]]:
     found: defaultdict[str, list[Event]] = defaultdict(list)
     if sa.inspect(db).has_table(_STEPS.name):
         plans = _Plans(db)
-        asked: dict[tuple[str, str], datetime] = {}
+        first: dict[tuple[str, str], str] = {}
         for plan in sorted(plans.takes, key=lambda plan: plans.made[plan].made_at):
             if json.loads(plans.made[plan].question)[1] == "disable":
                 for uid in plans.takes[plan]:
-                    asked.setdefault((uid, plans.decided(plan, uid)), plans.made[plan].made_at)
-        for (uid, plan), at in sorted(asked.items()):
-            found[uid] += (Event(at, "asked", plan, f"the approval of plan {plan} was owed"), plans.answer(plan, uid))
+                    first.setdefault((uid, plans.decided(plan, uid)), plan)
+        for (uid, last), plan in sorted(first.items()):
+            # Named by the plan that began to wait: one that is made in its place later renames nothing that was told.
+            asked = Event(plans.made[plan].made_at, "asked", plan, f"the approval of plan {plan} was owed")
+            found[uid] += (asked, _in_the_name_of(plan, plans.answer(last, uid)))
     return found
+
+
+def _in_the_name_of(plan: str, answer: Event) -> Event:
+    if answer.source == plan:
+        return answer
+    said = f"plan {answer.source} had taken its place"
+    return replace(answer, source=plan, said=said if answer.said is None else f"{said}: {answer.said}")
 
 
 class _Plans:

@@ -7,7 +7,7 @@ A clock is met or missed by proof only, and stays so; what nobody looked at is n
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from countersign.clock import minute
@@ -17,7 +17,6 @@ from countersign.terms import CLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from countersign.clocks.laps import Lap
     from countersign.clocks.story import Event, Story
@@ -30,6 +29,7 @@ _NIGHTS_DIFFER = 12
 NOT_AGREED = "no service level is agreed"
 _HELD = "an exception holds, so nothing has to be done meanwhile"
 _NONE = timedelta()
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def _put_right(name: ClockName, lap: Lap, terms: Terms, events: Sequence[Event],
         return run.clock(ended, "unknown", NOT_AGREED if run.allowed is None else "its time is over beyond the end of the calendar")
     # At the very instant at which its time is over it may still end in time; whatever failed then did not, as any later one knows.
     late_when_seen = lap.seen is not None and lap.seen >= due and now > due
-    if late_when_seen or (lap.taken is not None and (lap.open_until(lap.taken.at) or run.started) > due):
+    if late_when_seen or (lap.there_until is not None and (lap.open_until(lap.there_until) or run.started) > due):
         return run.clock(ended, "missed", _HELD if ended is None and run.held else None)
     if ended is not None:
         return run.clock(ended, *_ended(run, ended, due))
@@ -298,7 +298,7 @@ def _pauses(lap: Lap, events: Sequence[Event], terms: Terms, until: datetime, *,
             continue
         answers = (each.at for each in events if each.kind in ("given", "withdrawn") and each.source == asked.source)
         answered = next((at for at in answers if asked.at <= at <= until), None)
-        began, capped = max(asked.at, lap.began.at), asked.at + terms.cap
+        began, capped = max(asked.at, lap.began.at), asked.at + min(terms.cap, _LAST - asked.at)
         over, goes_on = min(capped, answered or until), not ended and answered is None and capped > until
         if over > began:
             found.append(

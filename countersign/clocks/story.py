@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from countersign.terms import Terms
 
 OF_FINDING = ("new", "reopened", "exception-ended", "excepted", "changed", "unobserved", "seen", "told", "resolved")
-OF_OTHERS = ("looked", "asked", "given", "withdrawn", "taken")
+OF_OTHERS = ("looked", "asked", "given", "withdrawn", "taken", "returned")
 BEGINS = frozenset({"new", "reopened", "excepted"})
 """Kinds that begin a life, `excepted` where none stands."""
 KNOWN = frozenset((*OF_FINDING, *OF_OTHERS))
@@ -21,7 +21,8 @@ KNOWN = frozenset((*OF_FINDING, *OF_OTHERS))
 
 Of runs: those of `countersign.finding.Kind`; `seen`: a run saw it fail while no exception held; `told`: the desk has a ticket for it.
 `looked`: its scope was last read wholly before the run named by `source` found it.
-Of plans: `asked` for an approval, which was `given` or fell away (`withdrawn`); `taken`: what the finding is about was taken away.
+Of plans: `asked` for an approval, which was `given` or fell away (`withdrawn`); `taken`: what the finding is about was taken away;
+`returned`: the same plan's doing was taken back, or may have been.
 """
 
 

@@ -256,8 +256,9 @@ class Journal:
                 "broken_glass": None if run.broken_glass is None else json.dumps(run.broken_glass, sort_keys=True),
             }  # fmt: skip
             connection.execute(sa.insert(plan_runs).values(values))
-            if run.broken_glass is None:
-                self._looked(connection, run.plan, "given", run.approved_at, run.began_at)
+            # Who acts without an approval has looked for one too: what comes to light later is no older.
+            answer: Answer | None = "given" if run.broken_glass is None else None
+            self._looked(connection, run.plan, answer, run.approved_at, run.began_at)
         return run
 
     def settle(self, plan: str, digests: Sequence[str], by: tuple[str, ...], now: datetime) -> bool:

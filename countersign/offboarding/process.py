@@ -82,6 +82,8 @@ def keep(programme: Programme, plan: Plan, *, clock: Callable[[], datetime] = no
 
     A desk that cannot be reached holds nothing up: it is told, and asked again when the plan is looked at.
     """
+    for trouble in look_at_waiting(programme, clock()):  # nobody looks any more at one whose place this plan takes
+        tell(trouble)
     folder.keep(programme, plan, clock=clock)
     try:
         tickets.ask(programme, plan, clock=clock)

@@ -381,6 +381,11 @@ def test_an_approval_asked_for_at_the_last_instant_moves_the_due_date_by_the_who
     assert MONDAY + 6 * DAY == at_end(life(replace(asked, at=asked.at + INSTANT)), 20).due
 
 
+def test_a_cap_beyond_the_calendar_ends_no_wait() -> None:
+    asked = life(on(1, "asked", "plan-1"), held=replace(ALWAYS, cap=timedelta.max))
+    assert [(MONDAY + 1 * DAY, True)] == [(pause.began, pause.going_on) for pause in at_end(asked, 20).pauses]
+
+
 def test_nothing_is_late_that_the_run_of_this_instant_found_excepted() -> None:
     assert not at_end(life(on(5, "seen"), on(7, "excepted")), 7).late
 
@@ -583,4 +588,4 @@ def test_a_plan_made_in_another_s_place_is_waited_for_by_what_it_takes_only(
     journal.looked("plan-2", "given", BEGIN + 1.75 * DAY, BEGIN + 1.75 * DAY)
     made(journal, "plan-3", 2.25, slow, other)  # asked anew: what was decided before is another decision
     assert [("plan-1", 1.25, 1.5), ("plan-3", 2.25, 3.25)] == waited(capsys, folder, f"{PARTNER}-slow")
-    assert [("plan-2", 1.25, 1.75), ("plan-3", 2.25, 3.25)] == waited(capsys, folder, f"{PARTNER}-accepted")
+    assert [("plan-1", 1.25, 1.75), ("plan-3", 2.25, 3.25)] == waited(capsys, folder, f"{PARTNER}-accepted")

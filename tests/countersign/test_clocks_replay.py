@@ -548,12 +548,12 @@ def test_plans_stop_the_partner_s_time_and_end_a_clock_at_the_second(
         make(journal, taken, taken.steps[0], START + 1.75 * DAY)
     _, told = document(capsys, "clocks", "-p", folder, "--finding", slow.fingerprint)
     rotate, unpaused = (next(each for each in said["clocks"] if each["clock"] == "rotate") for said in (told, before))
-    pause = {"source": "plan-1", "capped": True, "began": "2026-11-04T02:00:00Z", "ended": "2026-11-05T02:00:00Z", "cap_seconds": 86400}
+    pause = {"source": "plan-0", "capped": True, "began": "2026-11-04T02:00:00Z", "ended": "2026-11-05T02:00:00Z", "cap_seconds": 86400}
     assert [pause] == [{name: each[name] for name in pause} for each in rotate["pauses"]]
     assert unpaused["partner_seconds"] - 8 * 3600 == rotate["partner_seconds"]  # Wednesday's hours
     assert (unpaused["exposure_seconds"], unpaused["rungs"]) == (rotate["exposure_seconds"], rotate["rungs"])
     _, text = said(capsys, "clocks", "-p", folder, "--finding", slow.fingerprint)
-    assert "when its cap was over: the approval of plan plan-1 was owed (at most 1 d)" in text
+    assert "when its cap was over: the approval of plan plan-0 was owed (at most 1 d)" in text
     _, told = document(capsys, "clocks", "-p", folder, "--finding", quick.fingerprint)
     rotate = next(each for each in told["clocks"] if each["clock"] == "rotate")
     assert ("met", "2026-11-03T20:00:00Z", "taken away by plan-2, which a run confirmed") == (
