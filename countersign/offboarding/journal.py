@@ -138,13 +138,13 @@ class Journal:
         with self._write.begin() as connection:
             if connection.scalar(sa.select(plans.c.plan).where(plans.c.plan == plan.id)) is not None:
                 return
-            question = _question(plan)
-            same = (plans.c.question == question) & (plans.c.state == "planned")
+            asks = question(plan)
+            same = (plans.c.question == asks) & (plans.c.state == "planned")
             newer = connection.scalar(sa.select(plans.c.plan).where(same, plans.c.made_at > plan.made_at).order_by(plans.c.made_at.desc()))
             if newer is None:
                 connection.execute(sa.update(plans).where(same).values(state="superseded", superseded_by=plan.id))
             values = {
-                "plan": plan.id, "digest": plan.digest(), "partner": plan.asked.partner, "question": question, "made_at": plan.made_at,
+                "plan": plan.id, "digest": plan.digest(), "partner": plan.asked.partner, "question": asks, "made_at": plan.made_at,
                 "state": "planned" if newer is None else "superseded", "superseded_by": newer,
             }  # fmt: skip
             connection.execute(sa.insert(plans).values(values))
@@ -360,7 +360,8 @@ def _missing(plan: str, step: str) -> PlanError:
     return PlanError(f"the journal has no step {step} of plan {plan}", fix="put back the state database that has it")
 
 
-def _question(plan: Plan) -> str:
+def question(plan: Plan) -> str:
+    """Return what a plan asks, as JSON: a newer one of the same takes the place of one that nobody has begun."""
     asked = plan.asked
     return json.dumps([asked.partner, asked.phase, sorted(asked.only), asked.emergency, asked.follows, sorted(asked.steps)])
 

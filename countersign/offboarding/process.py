@@ -13,7 +13,7 @@ from countersign.errors import CountersignError
 from countersign.offboarding import applying, certificate, folder, planning, tickets
 from countersign.offboarding.approvals import evidence, facts, given
 from countersign.offboarding.broken_glass import settle_debt
-from countersign.offboarding.journal import Journal
+from countersign.offboarding.journal import Journal, question
 from countersign.offboarding.plan import DECIDED_UNDER, Plan, PlanError
 from countersign.offboarding.record import gather
 from countersign.offboarding.restoring import restore
@@ -82,7 +82,7 @@ def keep(programme: Programme, plan: Plan, *, clock: Callable[[], datetime] = no
 
     A desk that cannot be reached holds nothing up: it is told, and asked again when the plan is looked at.
     """
-    for trouble in look_at_waiting(programme, clock()):  # nobody looks any more at one whose place this plan takes
+    for trouble in look_at_waiting(programme, clock(), plan):  # nobody looks any more at one whose place this plan takes
         tell(trouble)
     folder.keep(programme, plan, clock=clock)
     try:
@@ -98,17 +98,21 @@ def decision(programme: Programme, plan: Plan, at: datetime, more: Sequence[Proo
 
 
 def look(programme: Programme, plan: Plan, at: datetime) -> Decision:
-    """Say what `decision` says, and put on file that somebody looked, and what is decided: from then on nobody is waited for."""
+    """Say what `decision` says, and put on file that somebody looked, and what is decided: from then on nobody is waited for.
+
+    What could not be read, such as a ticket, is no proof, so that is a look that found none.
+    """
     made = decision(programme, plan, at)
     with State(programme.state) as state:
         Journal(state.engine).looked(plan.id, "declined" if made.declined else "given" if made.holds else None, made.decided_at, at)
     return made
 
 
-def look_at_waiting(programme: Programme, at: datetime) -> tuple[str, ...]:
+def look_at_waiting(programme: Programme, at: datetime, like: Plan | None = None) -> tuple[str, ...]:
     """Look at each plan that could be begun at `at` (UTC, the present) if it were approved; returns what could not be looked at, and why.
 
-    The partner's time stands still while a decision is owed, so whoever reads clocks has to know what is decided.
+    `like`: only at those that ask what this one asks, which takes their place; None: at all. The partner's time stands still while a
+    decision is owed, so whoever reads clocks has to know what is decided.
     """
     try:
         plans = folder.plans(programme)
@@ -120,7 +124,7 @@ def look_at_waiting(programme: Programme, at: datetime) -> tuple[str, ...]:
         return (f"whether plans are approved cannot be read: {error.message}",)
     troubles = []
     for plan in plans:
-        if states.get(plan.id) == "planned" and at < plan.expires:
+        if states.get(plan.id) == "planned" and at < plan.expires and (like is None or question(plan) == question(like)):
             try:
                 look(programme, plan, at)
             except CountersignError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -73,14 +74,15 @@ def _moment(value: object) -> object:
 
 
 def _span(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
+    span = value
     if isinstance(value, str):
-        try:
-            return clock.duration(value)
-        except (ValueError, OverflowError):
-            pass
-    raise refusal("is not a duration of days or shorter units", "write an ISO 8601 duration, such as P90D, PT12H or PT15M")
+        with suppress(ValueError, OverflowError):
+            span = clock.duration(value)
+    if not isinstance(span, timedelta):
+        raise refusal("is not a duration of days or shorter units", "write an ISO 8601 duration, such as P90D, PT12H or PT15M")
+    if span > LONGEST:
+        raise refusal("is longer than a hundred years", "write a shorter one, or leave it out where there is no limit")
+    return span
 
 
 def _period(text: str) -> str:
@@ -139,6 +141,8 @@ _PATTERN = r"[a-z][a-z0-9-]*:[^\s:]+:[a-z][a-z-]*/\S(?:.*\S)?"
 
 Day = Annotated[date, BeforeValidator(_date)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+LONGEST = timedelta(days=36_525)
+"""No duration of a register is longer: the calendar ends, and so do counters of microseconds."""
 Span = Annotated[timedelta, BeforeValidator(_span)]
 Period = Annotated[str, AfterValidator(_period), WithJsonSchema({"type": "string", "format": "duration"})]
 AccountId = Annotated[str, BeforeValidator(_account), WithJsonSchema({"type": "string", "pattern": "^[0-9]{12}$"})]

@@ -422,6 +422,7 @@ WRONG = [
     (CONTROL, "P7D", "P1M", 11, "slas.rotate", "not a duration", "P90D"),
     (CONTROL, "P7D", "P99999999999999D", 11, "slas.rotate", "not a duration", "P90D"),
     (CONTROL, "P7D", "7", 11, "slas.rotate", "not a duration", "P90D"),
+    (CONTROL, "P7D", "P36526D", 11, "slas.rotate", "longer than a hundred years", "leave it out"),
     (CONTROL, "control: rotation-age", "control: [rotation-age]", 1, "control", "one piece of text", "single value"),
     (CONTROL, "business: maria", "business: 'ma ria'", 3, "owners.business", "not a name", "partner/person"),
     (CONTROL, "fallback: dev", "fallback: dev\nfallback: maria", 11, "fallback", "twice; the first is on line 10", "delete one"),
