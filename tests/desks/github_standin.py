@@ -136,10 +136,7 @@ class GitHubStandIn(Served):
         if not pushes:
             return Answer(403, {"message": "Must have admin rights to Repository."})
         if rest == "/labels":
-            # A label keeps the case that it was made with, and is one with those that differ in that alone.
-            there = {each["name"].casefold(): each for each in issue["labels"]}
-            issue["labels"] = list(({name.casefold(): label(name) for name in request.body["labels"]} | there).values())
-            self._touch(issue)
+            self._label(issue, request.body["labels"])
             return Answer(200, issue["labels"])
         if rest == "/labels/{name}":
             left = [each for each in issue["labels"] if each["name"].casefold() != request.values["name"].casefold()]
@@ -193,6 +190,14 @@ class GitHubStandIn(Served):
             reason = said.get("state_reason", "completed" if said["state"] == "closed" else "reopened")
             issue |= {"state": said["state"], "state_reason": reason, "closed_at": at if said["state"] == "closed" else None}
             self.events[issue["number"]].append(event("closed" if said["state"] == "closed" else "reopened", who, at))
+
+    def _label(self, issue: dict[str, Any], names: list[str]) -> None:
+        """Put labels on; one keeps the case that it was made with, and is one with those that differ in that alone."""
+        there = {each["name"].casefold(): each for each in issue["labels"]}
+        for name in names:
+            there.setdefault(name.casefold(), label(name))
+        issue["labels"] = list(there.values())
+        self._touch(issue)
 
     def _touch(self, issue: dict[str, Any]) -> None:
         issue["updated_at"] = self._tick()
