@@ -23,6 +23,7 @@ from countersign.desk.ticket_text import (
     described_in_markdown,
     fenced,
     foremost,
+    marks,
     plain,
     stated_key,
     title,
@@ -104,7 +105,8 @@ class GitHubDesk:
         """Make an issue; never repeats a create whose answer was lost."""
         checked(key)
         self._may_label  # noqa: B018 - asks once, before anything is made that could not be found again
-        fields: dict[str, object] = {"title": title(draft.title, TITLE), "body": _body(draft, key), "labels": self._marks(key, draft)}
+        fields: dict[str, object] = {"title": title(draft.title, TITLE), "body": _body(draft, key)}
+        fields["labels"] = marks(key, draft, self._settings.severities)
         owner = self._owner(draft)
         if owner is not None:
             fields["assignees"] = [owner]
@@ -131,7 +133,7 @@ class GitHubDesk:
             changes["assignees"] = [owner]
         if changes:
             self._wire.write("PATCH", f"{self._repository}/issues/{number}", changes, of_ticket=True)
-        self._label(number, _labels(issue), self._marks(key, draft))
+        self._label(number, _labels(issue), marks(key, draft, self._settings.severities))
 
     def comment(self, id: str, text: str) -> None:  # noqa: A002  (the port's name)
         """Add a comment; GitHub tells those who watch the issue."""
@@ -178,11 +180,6 @@ class GitHubDesk:
             yield Probe(scope, "list issues", ok=True, detail="whether the token may write issues shows with the first ticket")
         except DeskError as error:
             yield Probe(scope, "ask", ok=False, detail=str(error))
-
-    def _marks(self, key: str, draft: Draft) -> list[str]:
-        """Return the labels that an issue of ours is to bear."""
-        severities = self._settings.severities
-        return [MARK, key] if severities is None else [MARK, key, severities.of(draft.severity)]
 
     def _label(self, number: int, has: Sequence[str], wanted: Sequence[str]) -> None:
         """Put our labels on, and take those of other severities off, one by one: the others are people's, and may change meanwhile."""

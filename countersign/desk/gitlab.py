@@ -23,6 +23,7 @@ from countersign.desk.ticket_text import (
     fenced,
     foremost,
     is_refusal,
+    marks,
     plain,
     stated_key,
     title,
@@ -97,7 +98,7 @@ class GitLabDesk:
         """Make an issue; never repeats a create whose answer was lost."""
         self._may_label  # noqa: B018 - asks once, before anything is made that could not be found again
         fields: dict[str, object] = {"title": title(draft.title, TITLE), "description": _body(draft, checked(key))}
-        fields |= {"labels": ",".join(self._marks(key, draft)), "due_date": _due(draft)}
+        fields |= {"labels": ",".join(marks(key, draft, self._settings.severities)), "due_date": _due(draft)}
         owner = self._owner(draft)
         if owner is not None:
             fields["assignee_ids"] = [owner]
@@ -120,7 +121,7 @@ class GitLabDesk:
             changes["description"] = _body(draft, key)
         if issue.get("due_date") != _due(draft):
             changes["due_date"] = _due(draft) or ""
-        has, wanted = set(_labels(issue)), set(self._marks(key, draft))
+        has, wanted = set(_labels(issue)), set(marks(key, draft, self._settings.severities))
         if wanted - has:
             changes["add_labels"] = ",".join(sorted(wanted - has))
         if has & self._of_severities - wanted:
@@ -184,11 +185,6 @@ class GitLabDesk:
             yield Probe(scope, "list issues", ok=True, detail="whether the token may write issues shows with the first ticket")
         except DeskError as error:
             yield Probe(scope, "ask", ok=False, detail=str(error))
-
-    def _marks(self, key: str, draft: Draft) -> list[str]:
-        """Return the labels that an issue of ours is to bear."""
-        severities = self._settings.severities
-        return [MARK, key] if severities is None else [MARK, key, severities.of(draft.severity)]
 
     @property
     def _of_severities(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from countersign.desk import Ticket
+    from countersign.desk_settings import Severities
     from countersign.remediation import Draft
 
 EVIDENCE = "Evidence: "
@@ -46,6 +47,11 @@ def title(text: str, most: int) -> str:
 def plain(text: str) -> str:
     """Keep text as it is, except for characters that act on whoever reads it, and for lines that GitLab would take for commands."""
     return _SLASH.sub(r"\1- /", "\n".join(inert(line) for line in text.split("\n")))
+
+
+def marks(key: str, draft: Draft, severities: Severities[str] | None) -> list[str]:
+    """Return the labels that a ticket of ours is to bear, where the tracker has labels; `severities` None: none says how severe it is."""
+    return [MARK, key] if severities is None else [MARK, key, severities.of(draft.severity)]
 
 
 def described(draft: Draft, key: str, most: int) -> str:
