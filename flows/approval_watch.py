@@ -26,7 +26,7 @@ def approval_watch(programme: str) -> State[None]:
     log = get_run_logger()
     loaded = load(Path(programme))
     woken: list[str] = []
-    trouble = list(process.look_at_waiting(loaded, datetime.now(UTC)))
+    trouble = list(process.look_at_waiting(loaded, datetime.now(UTC))[1])
     for plan in folder.plans(loaded):
         run = waiting.run_of(loaded, plan.id)
         if run is None:

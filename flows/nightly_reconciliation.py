@@ -63,7 +63,7 @@ def nightly_reconciliation(
     """
     log = get_run_logger()
     loaded = load(Path(programme))
-    for trouble in look_at_waiting(loaded, datetime.now(UTC)):
+    for trouble in look_at_waiting(loaded, datetime.now(UTC))[1]:
         log.warning("%s", trouble)
     with Reconciliation(loaded, as_of=as_of, slot=slot or slot_of_this_run(), only=sources or (), tell=to_log(log)) as run:
         if run.earlier is not None:

@@ -85,7 +85,7 @@ def _directly(programme: "Programme", as_of: datetime | None, slot: str | None, 
     from countersign.offboarding.triggers import Prepared, prepare
     from countersign.reconciliation import reconcile as directly
 
-    for trouble in look_at_waiting(programme, datetime.now(UTC)):
+    for trouble in look_at_waiting(programme, datetime.now(UTC))[1]:
         tell(trouble)
     prepared = [Prepared()]
     result = directly(programme, as_of, slot=slot, only=only, tell=tell, after=lambda run, judged: prepared.append(prepare(run, judged)))

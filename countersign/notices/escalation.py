@@ -18,7 +18,6 @@ from countersign.notices import channels
 from countersign.notices.audience import Recipient, told_at
 from countersign.notices.outbox import DIGEST, Key, Notice, Outbox
 from countersign.notices.rungs import ladders
-from countersign.offboarding.process import look_at_waiting
 from countersign.schema import tickets
 from countersign.state import State, StateBusyError
 
@@ -85,9 +84,7 @@ def escalate(programme: Programme, clock: Callable[[], datetime], *, dry: bool =
     CountersignError when the state database cannot be read.
     """
     now = clock()
-    if not dry:
-        look_at_waiting(programme, now)  # what cannot be read is among the ladders' troubles
-    stand = ladders(programme, now)
+    stand = ladders(programme, now, note=not dry)
     reached, unreachable = _due(programme, stand)
     with State(programme.state) as state:
         if dry:

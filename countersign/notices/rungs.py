@@ -93,9 +93,10 @@ class _Standing(NamedTuple):
     """Whose they were when they began: that contract's terms hold."""
 
 
-def ladders(programme: Programme, now: datetime) -> Ladders:
-    """Return the steps that are reached at `now` (UTC), of what the last run that could look saw failing. Nothing is written.
+def ladders(programme: Programme, now: datetime, *, note: bool = False) -> Ladders:
+    """Return the steps that are reached at `now` (UTC), of what the last run that could look saw failing.
 
+    `note`: put on file which plans are decided; otherwise nothing is written.
     Raises CountersignError when the state database cannot be read; a plan that cannot be is said, and hides nothing else.
     """
     with reading(programme.state) as db:
@@ -104,7 +105,7 @@ def ladders(programme: Programme, now: datetime) -> Ladders:
         every = judged(db, programme.customer, programme.evidence.store)
         nights = _Agreed(every)
         groups = tuple(_standing(db, _accepted(programme.register, now), _moved(every)))
-    waiting, troubles = undecided(programme, now)
+    waiting, troubles = undecided(programme, now, note=note)
     found = [each for one in waiting if (each := _of_plan(programme, one, now)) is not None]
     unclear = 0
     ends_by = {record.id: record.clock for record in expectations()}

@@ -82,7 +82,7 @@ def keep(programme: Programme, plan: Plan, *, clock: Callable[[], datetime] = no
 
     A desk that cannot be reached holds nothing up: it is told, and asked again when the plan is looked at.
     """
-    for trouble in look_at_waiting(programme, clock(), plan):  # nobody looks any more at one whose place this plan takes
+    for trouble in look_at_waiting(programme, clock(), plan)[1]:  # nobody looks any more at one whose place this plan takes
         tell(trouble)
     folder.keep(programme, plan, clock=clock)
     try:
@@ -108,28 +108,30 @@ def look(programme: Programme, plan: Plan, at: datetime) -> Decision:
     return made
 
 
-def look_at_waiting(programme: Programme, at: datetime, like: Plan | None = None) -> tuple[str, ...]:
-    """Look at each plan that could be begun at `at` (UTC, the present) if it were approved; returns what could not be looked at, and why.
+def look_at_waiting(
+    programme: Programme, at: datetime, like: Plan | None = None, *, note: bool = True
+) -> tuple[tuple[tuple[Plan, Decision], ...], tuple[str, ...]]:
+    """Look at each plan that could be begun at `at` (UTC, the present) if it were approved; returns each decision, and what cannot be read.
 
-    `like`: only at those that ask what this one asks, which takes their place; None: at all. The partner's time stands still while a
-    decision is owed, so whoever reads clocks has to know what is decided.
+    `like`: only at those that ask what this one asks, which takes their place; None: at all. `note`: as `look` does, since the partner's
+    time stands still while a decision is owed, so that whoever reads clocks has to know what is decided; otherwise nothing is written.
     """
     try:
         plans = folder.plans(programme)
         if not plans:
-            return ()
+            return (), ()
         with State(programme.state) as state:
             states = Journal(state.engine).states()
     except CountersignError as error:
-        return (f"whether plans are approved cannot be read: {error.message}",)
-    troubles = []
+        return (), (f"the plans cannot be read: {error.message}",)
+    found, troubles = [], []
     for plan in plans:
         if states.get(plan.id) == "planned" and at < plan.expires and (like is None or question(plan) == question(like)):
             try:
-                look(programme, plan, at)
+                found.append((plan, look(programme, plan, at) if note else decision(programme, plan, at)))
             except CountersignError as error:
-                troubles.append(f"whether plan {plan.id} is approved cannot be read: {error.message}")
-    return tuple(troubles)
+                troubles.append(f"plan {plan.id}: {error.message}")
+    return tuple(found), tuple(troubles)
 
 
 def _proofs(programme: Programme, plan: Plan) -> tuple[Proof, ...]:

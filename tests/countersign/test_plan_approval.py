@@ -347,19 +347,19 @@ def answered(home: Path) -> tuple[str | None, datetime | None] | None:
 
 def test_a_look_at_what_waits_finds_an_approval_however_it_came(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan, at = planned(home), datetime.now(UTC)
-    assert (process.look_at_waiting(load(home), at), answered(home)) == ((), (None, None))
+    assert (process.look_at_waiting(load(home), at)[1], answered(home)) == ((), (None, None))
     signature = sign_elsewhere(home, plan, "business-owner", "maria", capsys)
     said = signature.with_suffix("")
     folder.take(load(home), plan, signature.rename(said.with_suffix(".sig")).with_suffix(said.suffix))
     later = datetime.now(UTC)
-    assert process.look_at_waiting(load(home), later) == ()
+    assert process.look_at_waiting(load(home), later)[1] == ()
     answer, when = answered(home) or (None, None)
     assert when is not None
     assert (answer, at <= when <= later) == ("given", True)
     process.look_at_waiting(load(home), later + HOUR)
     assert answered(home) == (answer, when)
     (home / "offboarding" / plan.id / "plan.json").write_text("{}")
-    assert "cannot be read" in process.look_at_waiting(load(home), later)[0]
+    assert "cannot be read" in process.look_at_waiting(load(home), later)[1][0]
 
 
 REFUSED: dict[str, tuple[str, str, dict[str, Any], str]] = {
